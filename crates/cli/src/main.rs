@@ -1,0 +1,3 @@
+//! The tryon command.
+
+fn main() {}
