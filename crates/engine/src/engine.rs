@@ -1,0 +1,176 @@
+//! What a model implements.
+
+use image::{RgbImage, RgbaImage};
+use serde::{Deserialize, Serialize};
+use tryon_core::{
+    category::Category,
+    task::{Haircut, ModerationLevel, Provider, Region, Task},
+};
+
+/// A model that is loaded and ready to run requests, one at a time.
+pub trait Engine: Send {
+    /// What this engine is and what it offers. Constant while it lives.
+    fn describe(&self) -> Description;
+
+    /// Runs one request.
+    ///
+    /// The engine calls [`Monitor::step`] at each step boundary and returns
+    /// [`EngineError::Cancelled`] as soon as it says so. The same request gives the same bytes on
+    /// the same device.
+    fn run(&mut self, request: &Request, monitor: &mut dyn Monitor) -> Result<Output, EngineError>;
+}
+
+/// Loads an engine. Loading may take minutes; it happens in the worker process.
+pub trait Load {
+    /// Loads the engine, or says why it cannot be had here.
+    fn load(&self) -> Result<Box<dyn Engine>, EngineError>;
+}
+
+impl<F> Load for F
+where
+    F: Fn() -> Result<Box<dyn Engine>, EngineError>,
+{
+    fn load(&self) -> Result<Box<dyn Engine>, EngineError> {
+        self()
+    }
+}
+
+/// What an engine is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// The providers it answers for.
+    pub providers: Vec<Provider>,
+    /// The tasks it can do.
+    pub tasks: Vec<Task>,
+    /// The model's name, such as `preview`.
+    pub model_type: String,
+    /// The model's version, stamped on every result.
+    pub model_version: String,
+    /// What it computes on, such as `cpu`.
+    pub backend: String,
+    /// What a user must know about its pictures, such as "preview, not a generative model".
+    pub notice: Option<String>,
+    /// Steps that a request takes where it names no number.
+    pub default_steps: u32,
+}
+
+/// One picture to make.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The provider that was asked for; one of the engine's own.
+    pub provider: Provider,
+    /// What to do and how.
+    pub options: Options,
+    /// The photo of the person, upright. Where it is transparent or painted pure green
+    /// (0, 255, 0), it is to be dressed.
+    pub person: RgbaImage,
+    /// The photo of the garment, or the tattoo's design. A hairstyle has none.
+    pub garment: Option<RgbaImage>,
+}
+
+/// What to do with the pictures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Options {
+    /// The kind of try-on.
+    pub task: Task,
+    /// What the garment picture shows.
+    #[serde(default)]
+    pub category: Category,
+    /// Where to ink, for a tattoo.
+    #[serde(default)]
+    pub region: Option<Region>,
+    /// Where and how to ink, in the client's words.
+    #[serde(default)]
+    pub placement: Option<String>,
+    /// The haircut, for a hairstyle.
+    #[serde(default)]
+    pub haircut: Option<Haircut>,
+    /// Its colour, in the client's words.
+    #[serde(default)]
+    pub hair_color: Option<String>,
+    /// The seed: the same seed and inputs give the same bytes on the same device.
+    pub seed: u64,
+    /// Denoising steps, 1–100.
+    pub steps: u32,
+    /// Guidance scale, 0–20.
+    pub cfg: f32,
+    /// Replaces the built-in prompt of the task.
+    #[serde(default)]
+    pub prompt: Option<String>,
+    /// Width and height of the output in pixels; the engine's own choice where absent.
+    #[serde(default)]
+    pub size: Option<(u32, u32)>,
+    /// How strictly to moderate.
+    pub moderation: ModerationLevel,
+}
+
+/// A picture that was made.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// The picture.
+    pub picture: RgbImage,
+    /// Keyword and text pairs to be written into the file.
+    pub metadata: Vec<(String, String)>,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Steps done.
+    pub done: u32,
+    /// Steps in all.
+    pub total: u32,
+}
+
+/// Watches a run from outside the engine.
+pub trait Monitor {
+    /// Takes note that a step ended. [`EngineError::Cancelled`] asks the engine to stop.
+    fn step(&mut self, step: Step) -> Result<(), EngineError>;
+}
+
+/// Why a request cannot be served although the engine is well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refusal {
+    /// The pictures or options cannot be used.
+    Input,
+    /// No person, or not one that can be dressed.
+    Pose,
+    /// Moderation refused a picture.
+    Moderation,
+}
+
+/// Why no picture was made.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The request cannot be served; another attempt would end the same way.
+    #[error("{message}")]
+    Refused {
+        /// The kind.
+        refusal: Refusal,
+        /// A sentence for the client that says what to do.
+        message: String,
+    },
+    /// It was asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+    /// The device has too little memory for this request; the engine goes on.
+    #[error("out of memory: {needed} needed")]
+    OutOfMemory {
+        /// What could not be allocated.
+        needed: String,
+    },
+    /// The engine failed. The worker process ends and is started again.
+    #[error("the engine failed")]
+    Fault(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl EngineError {
+    /// A refusal of this kind.
+    pub fn refused(refusal: Refusal, message: impl Into<String>) -> Self {
+        Self::Refused {
+            refusal,
+            message: message.into(),
+        }
+    }
+}
