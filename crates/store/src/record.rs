@@ -1,0 +1,369 @@
+//! What goes into the store and comes out of it.
+
+use serde::{Deserialize, Serialize};
+use tryon_core::{
+    error::JobError,
+    id::{AccountId, AttemptId, JobId, KeyId, SampleId},
+    job::{JobEnd, JobState, SampleState},
+    ledger::Balance,
+    limit::Limits,
+    task::{Mode, ModerationLevel, OutputFormat, Provider, TaskOptions},
+    time::Timestamp,
+};
+
+/// A customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its id.
+    pub id: AccountId,
+    /// What its operator calls it.
+    pub name: String,
+    /// What it holds.
+    pub balance: Balance,
+    /// What it may do.
+    pub limits: Limits,
+    /// Jobs of it that have not ended.
+    pub open_jobs: u32,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// An API key, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Its id.
+    pub id: KeyId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// What its owner calls it.
+    pub name: String,
+    /// The first characters of the secret, to tell keys apart in a list.
+    pub prefix: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A key to be made.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// Its id.
+    pub id: KeyId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// What its owner calls it.
+    pub name: String,
+    /// The first characters of the secret.
+    pub prefix: String,
+    /// SHA-256 of the secret; the secret itself is never kept.
+    pub hash: [u8; 32],
+}
+
+/// Where an input picture comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// To be fetched.
+    Url(String),
+    /// Sent along with the request and kept under this key.
+    Blob(String),
+}
+
+impl Source {
+    /// What request history keeps of it: its URL, or the literal `<base64>`.
+    pub fn history(&self) -> &str {
+        match self {
+            Self::Url(url) => url,
+            Self::Blob(_) => "<base64>",
+        }
+    }
+}
+
+/// The two pictures of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pair<T> {
+    /// The person, face or body.
+    pub person: T,
+    /// The garment or design; a hairstyle has none.
+    pub garment: Option<T>,
+}
+
+/// How a job is computed: decided at submission from the operator's configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Which provider serves it.
+    pub provider: Provider,
+    /// Denoising steps.
+    pub steps: u32,
+    /// Guidance scale.
+    pub cfg: f32,
+    /// Inputs are reduced until their longer side has at most this many pixels.
+    pub max_side: u32,
+}
+
+/// What a client asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// The task and its options.
+    pub options: TaskOptions,
+    /// Speed against quality.
+    pub mode: Mode,
+    /// The file format of the outputs.
+    pub output_format: OutputFormat,
+    /// How strictly to moderate.
+    pub moderation: ModerationLevel,
+}
+
+/// A job to be accepted.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// Its id.
+    pub id: JobId,
+    /// Who pays.
+    pub account: AccountId,
+    /// What was asked for.
+    pub request: Request,
+    /// How it is computed.
+    pub plan: Plan,
+    /// Where its inputs come from.
+    pub sources: Pair<Source>,
+    /// One seed for each sample: their number is the job's price in credits.
+    pub seeds: Vec<u64>,
+    /// When it must have ended.
+    pub deadline: Timestamp,
+}
+
+/// A job as its owner sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// Who pays.
+    pub account: AccountId,
+    /// Where it is.
+    pub state: JobState,
+    /// What was asked for.
+    pub request: Request,
+    /// How it is computed.
+    pub plan: Plan,
+    /// Its inputs as request history keeps them: URLs, or `<base64>`.
+    pub history: Pair<String>,
+    /// Its samples, in the order of their index.
+    pub samples: Vec<Sample>,
+    /// Why it failed.
+    pub error: Option<JobError>,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When it must have ended.
+    pub deadline: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// When its outputs were erased.
+    pub outputs_erased_at: Option<Timestamp>,
+}
+
+/// A sample as its job's owner sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Its id.
+    pub id: SampleId,
+    /// Where it is.
+    pub state: SampleState,
+    /// Its seed.
+    pub seed: u64,
+    /// The number of its latest attempt; 0 before the first.
+    pub attempt: u32,
+    /// Its image.
+    pub output: Option<Output>,
+    /// Why it failed.
+    pub error: Option<JobError>,
+}
+
+/// An image that a sample delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// Where it is kept.
+    pub key: String,
+    /// Its file format.
+    pub format: OutputFormat,
+    /// What made it.
+    pub model_version: String,
+    /// How long inference took.
+    pub inference_ms: u64,
+}
+
+/// A job whose inputs are to be prepared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preparation {
+    /// The job.
+    pub job: JobId,
+    /// Where its inputs come from.
+    pub sources: Pair<Source>,
+    /// What was asked for.
+    pub request: Request,
+    /// How it is computed.
+    pub plan: Plan,
+    /// When it must have ended.
+    pub deadline: Timestamp,
+}
+
+/// A sample that was given to a node in the same transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assignment {
+    /// The attempt this is: what the node is told as `job_id`.
+    pub attempt: AttemptId,
+    /// Whose job it is.
+    pub account: AccountId,
+    /// The node.
+    pub node: String,
+    /// What was asked for.
+    pub request: Request,
+    /// How it is computed.
+    pub plan: Plan,
+    /// The keys of the prepared inputs.
+    pub inputs: Pair<String>,
+    /// The sample's seed.
+    pub seed: u64,
+    /// When the job must have ended.
+    pub deadline: Timestamp,
+}
+
+/// An attempt whose lease ran out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpiredLease {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The node that has, or had, it.
+    pub node: String,
+    /// Whether the node had accepted it.
+    pub running: bool,
+}
+
+/// What became of a result that a node reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    /// It counts. When it was the job's last sample the job ended with it.
+    Recorded {
+        /// How the job ended, if it did.
+        job_end: Option<JobEnd>,
+    },
+    /// The sample had ended before, or the attempt had been given up and reports a failure:
+    /// nothing changed.
+    Ignored,
+    /// There is no such attempt.
+    Unknown,
+}
+
+/// How a lost attempt goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lost {
+    /// The sample is queued again.
+    Requeued,
+    /// It was lost too often: the sample failed, and its job with it when it was the last.
+    GivenUp {
+        /// How the job ended, if it did.
+        job_end: Option<JobEnd>,
+    },
+    /// The attempt is not the sample's current one: nothing changed.
+    Stale,
+}
+
+/// A node as the operator configured it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeSpec {
+    /// Its name in this gateway's configuration.
+    pub name: String,
+    /// Where it listens.
+    pub url: String,
+}
+
+/// Whether a node is given work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeState {
+    /// Not heard from since the gateway started.
+    Unknown,
+    /// It answers and its model is loaded.
+    Ready,
+    /// It answers; its model is being loaded, or cannot be.
+    NotReady,
+    /// It does not answer.
+    Unreachable,
+    /// It refused our token: an operator must look at it.
+    Quarantined,
+}
+
+/// A node as the dispatcher sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Where it listens.
+    pub url: String,
+    /// Whether it is given work.
+    pub state: NodeState,
+    /// The providers it answers for.
+    pub providers: Vec<Provider>,
+    /// The attempt it works on.
+    pub attempt: Option<AttemptId>,
+    /// It is given nothing before then.
+    pub hold_until: Timestamp,
+    /// Faults in a row.
+    pub faults: u32,
+}
+
+/// Which jobs to list.
+#[derive(Debug, Clone, Copy)]
+pub struct JobPage {
+    /// Whose.
+    pub account: AccountId,
+    /// Only those that come after this one in the list, newest first.
+    pub after: Option<JobId>,
+    /// How many at most.
+    pub limit: u32,
+}
+
+/// Pictures that may be erased.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erasable {
+    /// Whose pictures they are.
+    pub job: JobId,
+    /// Where they are kept.
+    pub keys: Vec<String>,
+}
+
+/// A promise of the ledger that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Violation {
+    /// Σ ledger ≠ balance.
+    Sum {
+        /// Whose.
+        account: AccountId,
+    },
+    /// More is reserved than there is.
+    Overdrawn {
+        /// Whose.
+        account: AccountId,
+    },
+    /// A terminal job without exactly one settlement, or one under way with a settlement.
+    Settlements {
+        /// Which job.
+        job: JobId,
+        /// How many it has.
+        count: u32,
+    },
+    /// Captured ≠ images delivered.
+    Captured {
+        /// Which job.
+        job: JobId,
+        /// Credits captured.
+        captured: i64,
+        /// Images delivered.
+        delivered: u32,
+    },
+    /// The account's count of open jobs is wrong.
+    OpenJobs {
+        /// Whose.
+        account: AccountId,
+    },
+}

@@ -1,0 +1,261 @@
+//! What every backend promises.
+
+use async_trait::async_trait;
+use tryon_core::{
+    error::JobError,
+    id::{AccountId, AttemptId, JobId, KeyId},
+    job::JobEnd,
+    ledger::{Balance, OutOfCredits, Pool},
+    limit::Limits,
+    task::Provider,
+    time::Timestamp,
+};
+
+use crate::record::{
+    Account, Assignment, Erasable, ExpiredLease, Job, JobPage, Key, Lost, NewJob, NewKey, Node,
+    NodeSpec, NodeState, Output, Pair, Preparation, Settled, Violation,
+};
+
+/// The store failed; nothing of the call was done.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database answered with an error or not at all.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error("the database schema could not be brought up to date")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// A row does not read back: it was written by something else.
+    #[error("the database holds a value that cannot be read: `{column}`")]
+    Corrupt {
+        /// Where it is.
+        column: &'static str,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// No such account.
+    #[error("there is no account `{0}`")]
+    NoSuchAccount(AccountId),
+}
+
+/// Why a job was not accepted. Nothing was charged.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// The account cannot pay for it.
+    #[error(transparent)]
+    OutOfCredits(#[from] OutOfCredits),
+    /// The account has too many jobs under way.
+    #[error("{open} jobs are under way and {limit} are allowed")]
+    TooManyJobs {
+        /// Jobs under way.
+        open: u32,
+        /// Jobs allowed.
+        limit: u32,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The platform's memory. Every method is one transaction: it happens whole or not at all, also
+/// when its future is dropped or the process is killed.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    // ── accounts and keys ──────────────────────────────────────────────────────────────────────
+
+    /// Makes an account without credits.
+    async fn create_account(
+        &self,
+        id: AccountId,
+        name: &str,
+        limits: Limits,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// The account of this id.
+    async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError>;
+
+    /// Every account, oldest first.
+    async fn list_accounts(&self) -> Result<Vec<Account>, StoreError>;
+
+    /// Replaces an account's limits.
+    async fn set_limits(&self, id: AccountId, limits: Limits) -> Result<(), StoreError>;
+
+    /// Gives credits: one ledger row. Returns the balance afterwards.
+    async fn grant_credits(
+        &self,
+        id: AccountId,
+        pool: Pool,
+        amount: u32,
+        now: Timestamp,
+    ) -> Result<Balance, StoreError>;
+
+    /// Makes a key.
+    async fn create_key(&self, key: NewKey, now: Timestamp) -> Result<(), StoreError>;
+
+    /// The account that the key with this hash opens; `None` for an unknown or a revoked key.
+    async fn find_account_by_key(
+        &self,
+        hash: &[u8; 32],
+    ) -> Result<Option<(KeyId, Account)>, StoreError>;
+
+    /// An account's keys, oldest first, revoked ones included.
+    async fn list_keys(&self, account: AccountId) -> Result<Vec<Key>, StoreError>;
+
+    /// Revokes a key. False when there is none of this id that is still valid.
+    async fn revoke_key(&self, id: KeyId, now: Timestamp) -> Result<bool, StoreError>;
+
+    // ── the life of a job ──────────────────────────────────────────────────────────────────────
+
+    /// Accepts a job: reserves its price (one credit a sample), writes the ledger row, inserts
+    /// the job and its samples.
+    async fn submit_job(&self, job: NewJob, now: Timestamp) -> Result<(), SubmitError>;
+
+    /// The job of this id, whoever owns it.
+    async fn find_job(&self, id: JobId) -> Result<Option<Job>, StoreError>;
+
+    /// An account's jobs, newest first.
+    async fn list_jobs(&self, page: JobPage) -> Result<Vec<Job>, StoreError>;
+
+    /// Leases the oldest accepted job whose inputs nobody prepares; the lease ends at
+    /// `lease_until`, and from then on another caller may be given it.
+    async fn claim_preparation(
+        &self,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Option<Preparation>, StoreError>;
+
+    /// The inputs are ready: the job's samples may be dispatched. False, and nothing changed,
+    /// when the job is not `accepted` any more.
+    async fn finish_preparation(
+        &self,
+        job: JobId,
+        inputs: Pair<String>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Ends a job that has not ended, whatever its samples do: the reservation is settled, with
+    /// images that were already delivered captured and the job then `completed`. `None`, and
+    /// nothing changed, when it had ended before or never was.
+    async fn end_job(
+        &self,
+        job: JobId,
+        error: JobError,
+        now: Timestamp,
+    ) -> Result<Option<JobEnd>, StoreError>;
+
+    // ── dispatch ───────────────────────────────────────────────────────────────────────────────
+
+    /// Matches due samples, oldest first, with idle ready nodes that offer their provider, at
+    /// most `limit`. Raises each sample's attempt, leases it and marks the node.
+    async fn claim_dispatch(
+        &self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Assignment>, StoreError>;
+
+    /// The node accepted the attempt, or still works on it: the sample is `running` and its lease
+    /// ends at `lease_until`. False, and nothing changed, when the attempt is not the current one.
+    async fn confirm_running(
+        &self,
+        attempt: AttemptId,
+        lease_until: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// The node did not take the attempt: the sample is queued again, due at `due_at`, and no
+    /// attempt is counted as lost. The node is idle again. False when the attempt is not current.
+    async fn defer_attempt(
+        &self,
+        attempt: AttemptId,
+        due_at: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// The attempt came to nothing through no fault of the request. The sample is queued again,
+    /// due at `due_at`, or fails with `error` when `max_lost` attempts were lost. The node is
+    /// idle again.
+    async fn lose_attempt(
+        &self,
+        attempt: AttemptId,
+        due_at: Timestamp,
+        max_lost: u32,
+        error: JobError,
+        now: Timestamp,
+    ) -> Result<Lost, StoreError>;
+
+    /// A node delivered an image. It counts for any attempt of a sample that has not ended: a
+    /// valid image is a valid image. The last sample ends and settles the job.
+    async fn complete_sample(
+        &self,
+        attempt: AttemptId,
+        output: Output,
+        now: Timestamp,
+    ) -> Result<Settled, StoreError>;
+
+    /// A node reported that the request cannot be served. It counts for the current attempt only.
+    async fn fail_sample(
+        &self,
+        attempt: AttemptId,
+        error: JobError,
+        now: Timestamp,
+    ) -> Result<Settled, StoreError>;
+
+    // ── sweeping ───────────────────────────────────────────────────────────────────────────────
+
+    /// Attempts whose lease ran out, oldest first.
+    async fn list_expired_leases(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<ExpiredLease>, StoreError>;
+
+    /// Jobs that have not ended and are past their deadline, oldest first.
+    async fn list_overdue_jobs(&self, now: Timestamp, limit: u32)
+    -> Result<Vec<JobId>, StoreError>;
+
+    /// Ended jobs whose inputs are not erased yet.
+    async fn list_erasable_inputs(&self, limit: u32) -> Result<Vec<Erasable>, StoreError>;
+
+    /// The inputs of an ended job are gone.
+    async fn mark_inputs_erased(&self, job: JobId, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Jobs that ended before `ended_before` and whose outputs are not erased yet.
+    async fn list_erasable_outputs(
+        &self,
+        ended_before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Erasable>, StoreError>;
+
+    /// The outputs of a job are gone.
+    async fn mark_outputs_erased(&self, job: JobId, now: Timestamp) -> Result<(), StoreError>;
+
+    /// When the next sample, lease or deadline falls due after `now`, so that nobody polls for it.
+    async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
+
+    // ── nodes ──────────────────────────────────────────────────────────────────────────────────
+
+    /// Makes the list of nodes equal to the configured one; what is known of a node stays.
+    async fn sync_nodes(&self, nodes: &[NodeSpec]) -> Result<(), StoreError>;
+
+    /// Every node, by name.
+    async fn list_nodes(&self) -> Result<Vec<Node>, StoreError>;
+
+    /// Records what a probe found. `Ready` ends the row of faults.
+    async fn set_node_state(
+        &self,
+        name: &str,
+        state: NodeState,
+        providers: &[Provider],
+    ) -> Result<(), StoreError>;
+
+    /// Gives a node nothing before `until`.
+    async fn hold_node(&self, name: &str, until: Timestamp) -> Result<(), StoreError>;
+
+    /// Counts a fault of the node; returns how many it has had in a row.
+    async fn count_node_fault(&self, name: &str) -> Result<u32, StoreError>;
+
+    // ── audit ──────────────────────────────────────────────────────────────────────────────────
+
+    /// Every promise of the ledger that does not hold: an empty list, always.
+    async fn audit(&self) -> Result<Vec<Violation>, StoreError>;
+}
