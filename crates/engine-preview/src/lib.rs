@@ -1,1 +1,5 @@
 //! engine-preview
+
+pub mod raster;
+
+mod geometry;

@@ -1,0 +1,213 @@
+//! Erosion, dilation and what is made of them.
+//!
+//! The iterated operations use the cross of four neighbours and see nothing outside of the plane,
+//! so masks erode at the border. The square and disk operations ignore what is outside.
+
+use super::label::{Border, connected_to_border};
+use super::plane::{Gray, Mask};
+use super::run::{Run, runs};
+
+/// `iterations` erosions by the four neighbours.
+pub fn erode(mask: &Mask, iterations: usize) -> Mask {
+    repeat(mask, iterations, |a, b| a & b)
+}
+
+/// `iterations` dilations by the four neighbours.
+pub fn dilate(mask: &Mask, iterations: usize) -> Mask {
+    repeat(mask, iterations, |a, b| a | b)
+}
+
+/// `iterations` erosions, then as many dilations: drops what is thin.
+pub fn open(mask: &Mask, iterations: usize) -> Mask {
+    dilate(&erode(mask, iterations), iterations)
+}
+
+/// `iterations` dilations, then as many erosions: closes gaps.
+pub fn close(mask: &Mask, iterations: usize) -> Mask {
+    erode(&dilate(mask, iterations), iterations)
+}
+
+/// [`close`] that does not eat the mask where it meets the border of the plane.
+pub fn close_padded(mask: &Mask, iterations: usize) -> Mask {
+    let margin = 2 * iterations + 2;
+    close(&mask.pad(margin, false), iterations).unpad(margin)
+}
+
+fn repeat(mask: &Mask, iterations: usize, join: fn(bool, bool) -> bool) -> Mask {
+    let mut mask = mask.clone();
+    for _ in 0..iterations {
+        mask = if join(true, false) {
+            cross(&mask, |a, b| a | b)
+        } else {
+            cross(&mask, |a, b| a & b)
+        };
+    }
+    mask
+}
+
+/// Joins each pixel with its four neighbours; those outside of the plane are unset.
+fn cross(mask: &Mask, join: impl Fn(bool, bool) -> bool + Copy) -> Mask {
+    let (width, height) = mask.size();
+    let mut out = mask.clone();
+    let nothing = vec![false; width];
+    for y in 0..height {
+        let row = mask.row(y);
+        let above = if y > 0 { mask.row(y - 1) } else { &nothing };
+        let below = if y + 1 < height {
+            mask.row(y + 1)
+        } else {
+            &nothing
+        };
+        let target = out.row_mut(y);
+        for ((value, &a), &b) in target.iter_mut().zip(above).zip(below) {
+            *value = join(*value, join(a, b));
+        }
+        let last = width - 1;
+        for (value, &right) in target.iter_mut().zip(row[1..].iter().chain(&[false])) {
+            *value = join(*value, right);
+        }
+        target[0] = join(target[0], false);
+        for (value, &left) in target[1..].iter_mut().zip(&row[..last]) {
+            *value = join(*value, left);
+        }
+    }
+    out
+}
+
+/// Dilation by a square of `2 * radius + 1` pixels.
+pub fn dilate_square(mask: &Mask, radius: usize) -> Mask {
+    spread(mask, radius, |_| radius)
+}
+
+/// Erosion by a square of `2 * radius + 1` pixels; the border of the plane does not erode.
+pub fn erode_square(mask: &Mask, radius: usize) -> Mask {
+    dilate_square(&mask.not(), radius).not()
+}
+
+/// Dilation by a disk.
+pub fn dilate_disk(mask: &Mask, radius: usize) -> Mask {
+    spread(mask, radius, |dy| disk_reach(radius, dy))
+}
+
+/// Erosion by a disk; the border of the plane does not erode.
+pub fn erode_disk(mask: &Mask, radius: usize) -> Mask {
+    dilate_disk(&mask.not(), radius).not()
+}
+
+/// Opening by a disk: drops what no disk of that radius fits into.
+pub fn open_disk(mask: &Mask, radius: usize) -> Mask {
+    dilate_disk(&erode_disk(mask, radius), radius)
+}
+
+/// Half the width of a disk `dy` rows from its centre.
+fn disk_reach(radius: usize, dy: usize) -> usize {
+    ((radius * radius - dy * dy) as f64)
+        .sqrt()
+        .round_ties_even() as usize
+}
+
+/// Dilation by the shape that reaches `reach(dy)` pixels left and right in the rows `dy` above and
+/// below. The runs of each row are written as differences, so the cost does not grow with the area
+/// of the shape.
+fn spread(mask: &Mask, radius: usize, reach: impl Fn(usize) -> usize) -> Mask {
+    let (width, height) = mask.size();
+    let stride = width + 1;
+    let mut edges = vec![0i32; stride * height];
+    for y in 0..mask.height {
+        let spans = runs(mask, y);
+        for target in y.saturating_sub(radius)..(y + radius + 1).min(height) {
+            let reach = reach(target.abs_diff(y));
+            for &Run { start, end } in &spans {
+                edges[target * stride + start.saturating_sub(reach)] += 1;
+                edges[target * stride + (end + reach + 1).min(width)] -= 1;
+            }
+        }
+    }
+    let mut out = Mask::new(width, height, false);
+    for (row, edges) in edges.chunks_exact(stride).enumerate() {
+        let mut depth = 0;
+        for (value, edge) in out.row_mut(row).iter_mut().zip(edges) {
+            depth += edge;
+            *value = depth > 0;
+        }
+    }
+    out
+}
+
+/// The mask with everything it encloses.
+pub fn fill_holes(mask: &Mask) -> Mask {
+    connected_to_border(&mask.not(), Border::ALL).not()
+}
+
+/// Opening of grey values by a disk: bright parts into which the disk does not fit are lowered to
+/// the brightest level at which it does.
+pub fn open_disk_gray(plane: &Gray, radius: usize) -> Gray {
+    let eroded = extreme_disk(plane, radius, f32::min);
+    extreme_disk(&eroded, radius, f32::max)
+}
+
+/// Dilation of grey values by a square of `2 * radius + 1` pixels.
+pub fn dilate_square_gray(plane: &Gray, radius: usize) -> Gray {
+    extreme_square(plane, radius, f32::max)
+}
+
+/// The extreme over a disk around each pixel. Only pixels whose surrounding square is not constant
+/// are searched, which for a feathered mask is a thin band.
+fn extreme_disk(plane: &Gray, radius: usize, pick: fn(f32, f32) -> f32) -> Gray {
+    let low = extreme_square(plane, radius, f32::min);
+    let high = extreme_square(plane, radius, f32::max);
+    let best_possible = |x: usize, y: usize| pick(low[(x, y)], high[(x, y)]);
+    let (width, height) = plane.size();
+    let reach: Vec<usize> = (0..=radius).map(|dy| disk_reach(radius, dy)).collect();
+    Gray::from_fn(width, height, |x, y| {
+        let (low, high) = (low[(x, y)], high[(x, y)]);
+        if low >= high {
+            return low;
+        }
+        let limit = best_possible(x, y);
+        let mut best = plane[(x, y)];
+        for row in y.saturating_sub(radius)..(y + radius + 1).min(height) {
+            let reach = reach[row.abs_diff(y)];
+            let span = x.saturating_sub(reach)..(x + reach + 1).min(width);
+            best = plane.row(row)[span].iter().copied().fold(best, pick);
+            if pick(best, limit) >= best && pick(limit, best) <= best {
+                break;
+            }
+        }
+        best
+    })
+}
+
+/// The extreme over a square around each pixel, by doubling windows along rows, then columns.
+fn extreme_square(plane: &Gray, radius: usize, pick: fn(f32, f32) -> f32) -> Gray {
+    let rows = extreme_rows(plane, radius, pick);
+    transpose(&extreme_rows(&transpose(&rows), radius, pick))
+}
+
+fn extreme_rows(plane: &Gray, radius: usize, pick: fn(f32, f32) -> f32) -> Gray {
+    let mut out = plane.clone();
+    let window = 2 * radius + 1;
+    let mut buffer = Vec::new();
+    for y in 0..plane.height {
+        let row = plane.row(y);
+        let (first, last) = (row[0], row[plane.width - 1]);
+        buffer.clear();
+        buffer.resize(radius, first);
+        buffer.extend_from_slice(row);
+        buffer.resize(plane.width + 2 * radius, last);
+        let mut size = 1;
+        while size < window {
+            let shift = size.min(window - size);
+            for i in 0..buffer.len() - shift {
+                buffer[i] = pick(buffer[i], buffer[i + shift]);
+            }
+            size += shift;
+        }
+        out.row_mut(y).copy_from_slice(&buffer[..plane.width]);
+    }
+    out
+}
+
+fn transpose(plane: &Gray) -> Gray {
+    Gray::from_fn(plane.height, plane.width, |x, y| plane[(y, x)])
+}
