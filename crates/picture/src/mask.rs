@@ -1,0 +1,134 @@
+//! The region of a picture that somebody marked: painted pure green, or cut out.
+
+use image::{GrayImage, Luma, RgbaImage};
+use imageproc::distance_transform::Norm;
+use imageproc::morphology::{dilate, open};
+use imageproc::region_labelling::{Connectivity, connected_components};
+
+/// Components smaller than this share of the largest one are compression noise.
+const SMALLEST_COMPONENT: f64 = 0.02;
+
+/// A region of a picture: one flag per pixel, rows from top to bottom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mask {
+    /// Columns, in pixels.
+    pub width: u32,
+    /// Rows, in pixels.
+    pub height: u32,
+    /// `width * height` flags; `true` inside the region.
+    pub data: Vec<bool>,
+}
+
+impl Mask {
+    /// Marks the pixels for which `inside(x, y)` holds.
+    pub fn from_fn(width: u32, height: u32, mut inside: impl FnMut(u32, u32) -> bool) -> Self {
+        let data = (0..height)
+            .flat_map(|y| (0..width).map(move |x| (x, y)))
+            .map(|(x, y)| inside(x, y))
+            .collect();
+        Self {
+            width,
+            height,
+            data,
+        }
+    }
+
+    /// Whether the pixel in column `x` and row `y` is inside; `false` beyond the borders.
+    pub fn contains(&self, x: u32, y: u32) -> bool {
+        x < self.width
+            && y < self.height
+            && self.data[y as usize * self.width as usize + x as usize]
+    }
+
+    /// Number of pixels inside.
+    pub fn count(&self) -> usize {
+        self.data.iter().filter(|&&inside| inside).count()
+    }
+
+    /// Pixels inside as a share of all, 0.0 to 1.0.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "pixel counts are far below 2^52"
+    )]
+    pub fn share(&self) -> f64 {
+        self.count() as f64 / self.data.len().max(1) as f64
+    }
+
+    /// Whether no pixel is inside.
+    pub fn is_empty(&self) -> bool {
+        !self.data.contains(&true)
+    }
+
+    /// White inside, black outside.
+    pub fn to_luma(&self) -> GrayImage {
+        let pixels = self.data.iter().map(|&inside| u8::from(inside) * 255);
+        GrayImage::from_raw(self.width, self.height, pixels.collect())
+            .expect("BUG: a mask has one flag per pixel")
+    }
+
+    fn from_luma(luma: &GrayImage) -> Self {
+        Self {
+            width: luma.width(),
+            height: luma.height(),
+            data: luma.pixels().map(|Luma([value])| *value > 127).collect(),
+        }
+    }
+}
+
+/// The region painted pure green (0,255,0), empty when there is none.
+///
+/// Tolerates what JPEG makes of the paint: after specks are removed, greenish pixels within
+/// 3 pixels of the paint, where the colours were mixed, belong to it.
+pub fn green_mask(picture: &RgbaImage) -> Mask {
+    let (width, height) = picture.dimensions();
+    let core = Mask::from_fn(width, height, |x, y| is_paint(picture.get_pixel(x, y).0));
+    if core.is_empty() {
+        return core;
+    }
+    let core = keep_large(&open(&core.to_luma(), Norm::LInf, 1));
+    let near = dilate(&core, Norm::LInf, 3);
+    Mask::from_fn(width, height, |x, y| {
+        let inside = |luma: &GrayImage| luma.get_pixel(x, y).0[0] > 0;
+        inside(&core) || inside(&near) && greenness(picture.get_pixel(x, y).0) > 28
+    })
+}
+
+/// The region cut out of a picture (alpha below half), empty when there is none.
+pub fn transparent_mask(picture: &RgbaImage) -> Mask {
+    let (width, height) = picture.dimensions();
+    let clear = Mask::from_fn(width, height, |x, y| picture.get_pixel(x, y).0[3] < 128);
+    if clear.is_empty() {
+        return clear;
+    }
+    Mask::from_luma(&keep_large(&clear.to_luma()))
+}
+
+/// Whether a picture has a region painted green that covers at least a thousandth of it.
+pub fn has_paint(picture: &RgbaImage) -> bool {
+    green_mask(picture).share() >= 0.001
+}
+
+fn is_paint([r, g, b, alpha]: [u8; 4]) -> bool {
+    alpha > 127 && g > 200 && r < 70 && b < 70 && greenness([r, g, b, alpha]) > 130
+}
+
+/// By how much green exceeds the other two.
+fn greenness([r, g, b, _]: [u8; 4]) -> i32 {
+    i32::from(g) - i32::from(r.max(b))
+}
+
+/// Keeps the components that have at least [`SMALLEST_COMPONENT`] of the largest one's area.
+fn keep_large(region: &GrayImage) -> GrayImage {
+    let labels = connected_components(region, Connectivity::Eight, Luma([0]));
+    let components = labels.pixels().map(|label| label.0[0]).max().unwrap_or(0);
+    let mut areas = vec![0_u32; components as usize + 1];
+    for Luma([label]) in labels.pixels().filter(|label| label.0[0] > 0) {
+        areas[*label as usize] += 1;
+    }
+    let largest = areas.iter().copied().max().unwrap_or(0);
+    let is_large = |area: u32| f64::from(area) >= SMALLEST_COMPONENT * f64::from(largest);
+    GrayImage::from_fn(region.width(), region.height(), |x, y| {
+        let label = labels.get_pixel(x, y).0[0];
+        Luma([u8::from(label > 0 && is_large(areas[label as usize])) * 255])
+    })
+}
