@@ -2,4 +2,5 @@
 
 pub mod raster;
 
+mod garment;
 mod geometry;
