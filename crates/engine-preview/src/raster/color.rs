@@ -17,42 +17,55 @@ pub fn lab_of(rgb: [f32; 3]) -> [f32; 3] {
 
 static TABLES: LazyLock<LabTables> = LazyLock::new(LabTables::new);
 
-const STEPS: usize = 4096;
+/// Entries of a sampled curve.
+const ENTRIES: usize = 4096;
 
-/// The two curves of the conversion, sampled and read with linear interpolation: evaluating the
-/// powers directly costs ten times as much and differs by less than 0.01 L.
+/// A curve over `0..=1`, sampled: values and the steps to the next ones.
+struct Curve(Box<[[f32; 2]; ENTRIES]>);
+
+impl Curve {
+    fn sample(curve: impl Fn(f64) -> f64) -> Self {
+        let at = |i: usize| curve(i as f64 / (ENTRIES - 1) as f64);
+        let entries = (0..ENTRIES).map(|i| [at(i) as f32, (at(i + 1) - at(i)) as f32]);
+        let entries: Box<[[f32; 2]]> = entries.collect();
+        Self(
+            entries
+                .try_into()
+                .expect("BUG: as many entries as were sampled"),
+        )
+    }
+
+    fn read(&self, value: f32) -> f32 {
+        let position = value.clamp(0.0, 1.0) * (ENTRIES - 1) as f32;
+        let index = position as u16;
+        let [base, step] = self.0[usize::from(index) % ENTRIES];
+        base + step * (position - f32::from(index))
+    }
+}
+
+/// The two curves of the conversion: evaluating the powers directly costs ten times as much and
+/// differs by less than 0.01 L.
 struct LabTables {
-    linear: Vec<f32>,
-    root: Vec<f32>,
+    linear: Curve,
+    root: Curve,
 }
 
 impl LabTables {
     fn new() -> Self {
-        let sample = |curve: fn(f64) -> f64| {
-            let at = |i: usize| curve(i as f64 / STEPS as f64) as f32;
-            (0..=STEPS + 1).map(at).collect()
-        };
         Self {
-            linear: sample(linear_light),
-            root: sample(lab_root),
+            linear: Curve::sample(linear_light),
+            root: Curve::sample(lab_root),
         }
     }
 
     fn lab(&self, rgb: [f32; 3]) -> [f32; 3] {
-        let [r, g, b] = rgb.map(|v| read(&self.linear, v / 255.0));
+        let [r, g, b] = rgb.map(|v| self.linear.read(v / 255.0));
         let x = (0.412_453 * r + 0.357_580 * g + 0.180_423 * b) / 0.950_456;
         let y = 0.212_671 * r + 0.715_160 * g + 0.072_169 * b;
         let z = (0.019_334 * r + 0.119_193 * g + 0.950_227 * b) / 1.088_754;
-        let [x, y, z] = [x, y, z].map(|v| read(&self.root, v));
+        let [x, y, z] = [x, y, z].map(|v| self.root.read(v));
         [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]
     }
-}
-
-fn read(table: &[f32], value: f32) -> f32 {
-    let position = value.clamp(0.0, 1.0) * STEPS as f32;
-    let index = position as usize;
-    let (low, high) = (table[index], table[index + 1]);
-    low + (high - low) * (position - index as f32)
 }
 
 fn linear_light(v: f64) -> f64 {

@@ -1,5 +1,6 @@
 //! Exact Euclidean distances to a set of pixels.
 
+use super::morphology::dilate_disk;
 use super::plane::{Gray, Mask, Plane};
 
 /// No target pixel in the column.
@@ -40,10 +41,11 @@ pub fn nearest(targets: &Mask) -> Option<Plane<u32>> {
 /// for every other pixel. Much cheaper for a narrow band.
 pub fn nearest_within(targets: &Mask, wanted: &Mask, radius: usize) -> Plane<Option<u32>> {
     let rows = nearest_in_column(targets);
-    let limit = radius * radius;
+    let near = dilate_disk(targets, radius);
     Plane::from_fn(targets.width, targets.height, |x, y| {
-        wanted[(x, y)]
-            .then(|| search_row(&rows, x, y, limit))
+        let searched = wanted[(x, y)] && near[(x, y)];
+        searched
+            .then(|| search_row(&rows, x, y, radius * radius))
             .flatten()
     })
 }

@@ -152,62 +152,72 @@ pub fn dilate_square_gray(plane: &Gray, radius: usize) -> Gray {
 }
 
 /// The extreme over a disk around each pixel. Only pixels whose surrounding square is not constant
-/// are searched, which for a feathered mask is a thin band.
-fn extreme_disk(plane: &Gray, radius: usize, pick: fn(f32, f32) -> f32) -> Gray {
+/// are searched, which for a feathered mask is a thin band, and only until the extreme of that
+/// square is met.
+fn extreme_disk(plane: &Gray, radius: usize, pick: impl Fn(f32, f32) -> f32 + Copy) -> Gray {
     let low = extreme_square(plane, radius, f32::min);
     let high = extreme_square(plane, radius, f32::max);
-    let best_possible = |x: usize, y: usize| pick(low[(x, y)], high[(x, y)]);
     let (width, height) = plane.size();
     let reach: Vec<usize> = (0..=radius).map(|dy| disk_reach(radius, dy)).collect();
     Gray::from_fn(width, height, |x, y| {
         let (low, high) = (low[(x, y)], high[(x, y)]);
-        if low >= high {
-            return low;
-        }
-        let limit = best_possible(x, y);
+        let limit = pick(low, high);
         let mut best = plane[(x, y)];
+        if low >= high {
+            return best;
+        }
         for row in y.saturating_sub(radius)..(y + radius + 1).min(height) {
+            if (best - limit).abs() <= 0.0 {
+                break;
+            }
             let reach = reach[row.abs_diff(y)];
             let span = x.saturating_sub(reach)..(x + reach + 1).min(width);
             best = plane.row(row)[span].iter().copied().fold(best, pick);
-            if pick(best, limit) >= best && pick(limit, best) <= best {
-                break;
-            }
         }
         best
     })
 }
 
-/// The extreme over a square around each pixel, by doubling windows along rows, then columns.
-fn extreme_square(plane: &Gray, radius: usize, pick: fn(f32, f32) -> f32) -> Gray {
-    let rows = extreme_rows(plane, radius, pick);
-    transpose(&extreme_rows(&transpose(&rows), radius, pick))
-}
-
-fn extreme_rows(plane: &Gray, radius: usize, pick: fn(f32, f32) -> f32) -> Gray {
-    let mut out = plane.clone();
-    let window = 2 * radius + 1;
-    let mut buffer = Vec::new();
+/// The extreme over a square around each pixel: along rows, then along columns. Windows grow by
+/// doubling, so the cost grows with the logarithm of the radius.
+fn extreme_square(plane: &Gray, radius: usize, pick: impl Fn(f32, f32) -> f32 + Copy) -> Gray {
+    let mut rows = plane.clone();
+    let mut padded = Vec::new();
     for y in 0..plane.height {
         let row = plane.row(y);
         let (first, last) = (row[0], row[plane.width - 1]);
-        buffer.clear();
-        buffer.resize(radius, first);
-        buffer.extend_from_slice(row);
-        buffer.resize(plane.width + 2 * radius, last);
-        let mut size = 1;
-        while size < window {
-            let shift = size.min(window - size);
-            for i in 0..buffer.len() - shift {
-                buffer[i] = pick(buffer[i], buffer[i + shift]);
-            }
-            size += shift;
-        }
-        out.row_mut(y).copy_from_slice(&buffer[..plane.width]);
+        padded.clear();
+        padded.resize(radius, first);
+        padded.extend_from_slice(row);
+        padded.resize(plane.width + 2 * radius, last);
+        double_windows(&mut padded, 1, radius, pick);
+        rows.row_mut(y).copy_from_slice(&padded[..plane.width]);
     }
-    out
+    padded.clear();
+    for y in 0..plane.height + 2 * radius {
+        let row = y.saturating_sub(radius).min(plane.height - 1);
+        padded.extend_from_slice(rows.row(row));
+    }
+    double_windows(&mut padded, plane.width, radius, pick);
+    padded.truncate(plane.data.len());
+    Gray::from_vec(plane.width, plane.height, padded)
 }
 
-fn transpose(plane: &Gray) -> Gray {
-    Gray::from_fn(plane.height, plane.width, |x, y| plane[(y, x)])
+/// Replaces each value by the extreme of the `2 * radius + 1` values that begin with it and lie
+/// `stride` apart; the last values are left unfinished.
+fn double_windows(
+    values: &mut [f32],
+    stride: usize,
+    radius: usize,
+    pick: impl Fn(f32, f32) -> f32,
+) {
+    let window = 2 * radius + 1;
+    let mut size = 1;
+    while size < window {
+        let shift = size.min(window - size);
+        for i in 0..values.len() - shift * stride {
+            values[i] = pick(values[i], values[i + shift * stride]);
+        }
+        size += shift;
+    }
 }
