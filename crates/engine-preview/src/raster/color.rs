@@ -157,3 +157,83 @@ fn hue_pair((c1, h1): (f64, f64), (c2, h2): (f64, f64)) -> (f64, f64) {
 fn cos(degrees: f64) -> f64 {
     degrees.to_radians().cos()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(a: [f32; 3], b: [f32; 3], tolerance: f32) -> bool {
+        distance(a, b) < tolerance
+    }
+
+    #[test]
+    fn known_colours_have_known_lab_values() {
+        for (rgb, lab) in [
+            ([255.0, 255.0, 255.0], [100.0, 0.0, 0.0]),
+            ([0.0, 0.0, 0.0], [0.0, 0.0, 0.0]),
+            ([255.0, 0.0, 0.0], [53.24, 80.09, 67.20]),
+            ([0.0, 128.0, 0.0], [46.23, -51.70, 49.90]),
+            ([119.0, 119.0, 119.0], [50.03, 0.0, 0.0]),
+        ] {
+            assert!(close(lab_of(rgb), lab, 0.05), "{rgb:?}: {:?}", lab_of(rgb));
+        }
+    }
+
+    #[test]
+    fn ciede2000_agrees_with_published_pairs() {
+        // From the test data of Sharma, Wu and Dalal (2005).
+        for (a, b, expected) in [
+            ([50.0, 2.6772, -79.7751], [50.0, 0.0, -82.7485], 2.0425),
+            ([50.0, -1.1848, -84.8006], [50.0, 0.0, -82.7485], 1.0),
+            ([50.0, 2.5, 0.0], [50.0, 0.0, -2.5], 4.3065),
+            ([50.0, 2.5, 0.0], [73.0, 25.0, -18.0], 27.1492),
+            (
+                [60.2574, -34.0099, 36.2677],
+                [60.4626, -34.1751, 39.4387],
+                1.2644,
+            ),
+            (
+                [22.7233, 20.0904, -46.6940],
+                [23.0331, 14.9730, -42.5619],
+                2.0373,
+            ),
+            (
+                [2.0776, 0.0795, -1.1350],
+                [0.9033, -0.0636, -0.5514],
+                0.9082,
+            ),
+        ] {
+            assert!(
+                (ciede2000(a, b) - expected).abs() < 1e-3,
+                "{}",
+                ciede2000(a, b)
+            );
+            assert!((ciede2000(b, a) - expected).abs() < 1e-3);
+        }
+    }
+
+    #[test]
+    fn the_skin_rule_takes_light_and_dark_skin_and_no_cloth() {
+        for skin in [
+            [224.0, 172.0, 145.0],
+            [141.0, 85.0, 60.0],
+            [88.0, 52.0, 38.0],
+        ] {
+            assert!(skin_rule(skin), "{skin:?}");
+        }
+        for other in [
+            [255.0, 255.0, 255.0],
+            [40.0, 60.0, 120.0],
+            [20.0, 20.0, 20.0],
+            [90.0, 140.0, 70.0],
+        ] {
+            assert!(!skin_rule(other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn grey_has_no_chroma() {
+        assert_eq!(ycrcb([130, 130, 130]), (130, 128, 128));
+        assert_eq!(ycrcb([255, 0, 0]), (76, 255, 85));
+    }
+}

@@ -74,3 +74,84 @@ fn doubled_area(outline: &[(i32, i32)]) -> i64 {
         .map(|(a, b)| i64::from(a.0) * i64::from(b.1) - i64::from(b.0) * i64::from(a.1));
     cross.sum::<i64>().abs()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raster::plane::Rect;
+
+    #[test]
+    fn a_block_is_walked_down_its_left_side_first() {
+        let mut mask = Mask::new(6, 6, false);
+        mask.fill_rect(
+            Rect {
+                x0: 1,
+                y0: 1,
+                x1: 4,
+                y1: 4,
+            },
+            true,
+        );
+        let walk = [
+            (1, 1),
+            (1, 2),
+            (1, 3),
+            (2, 3),
+            (3, 3),
+            (3, 2),
+            (3, 1),
+            (2, 1),
+        ];
+        assert_eq!(contour(&mask), walk);
+    }
+
+    #[test]
+    fn the_largest_part_is_outlined() {
+        let mut mask = Mask::new(20, 9, false);
+        mask.fill_rect(
+            Rect {
+                x0: 0,
+                y0: 0,
+                x1: 3,
+                y1: 3,
+            },
+            true,
+        );
+        mask.fill_rect(
+            Rect {
+                x0: 10,
+                y0: 2,
+                x1: 18,
+                y1: 8,
+            },
+            true,
+        );
+        assert_eq!(contour(&mask)[0], (10, 2));
+        assert_eq!(contour(&mask).len(), 2 * (8 + 6) - 4);
+    }
+
+    #[test]
+    fn lines_are_walked_there_and_back_and_points_once() {
+        let line = Mask::from_fn(5, 3, |x, y| y == 1 && (1..4).contains(&x));
+        assert_eq!(contour(&line), [(1, 1), (2, 1), (3, 1), (2, 1)]);
+        let point = Mask::from_fn(5, 3, |x, y| (x, y) == (2, 1));
+        assert_eq!(contour(&point), [(2, 1)]);
+        assert_eq!(contour(&Mask::new(5, 3, false)), []);
+    }
+
+    #[test]
+    fn neighbours_on_the_outline_touch() {
+        let blob = Mask::from_fn(60, 50, |x, y| {
+            let (x, y) = (x as f64 - 30.0, y as f64 - 25.0);
+            x.hypot(y) < 14.0 + 6.0 * (3.0 * y.atan2(x)).sin()
+        });
+        let outline = contour(&blob);
+        let next = outline.iter().cycle().skip(1);
+        assert!(
+            outline
+                .iter()
+                .zip(next)
+                .all(|(a, b)| (a.0 - b.0).abs().max((a.1 - b.1).abs()) == 1)
+        );
+    }
+}

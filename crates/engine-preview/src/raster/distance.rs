@@ -172,3 +172,58 @@ impl Envelope {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scattered() -> Mask {
+        Mask::from_fn(37, 29, |x, y| (x * 31 + y * 17) % 97 == 3)
+    }
+
+    fn squared(mask: &Mask, (x, y): (usize, usize), index: usize) -> usize {
+        x.abs_diff(index % mask.width).pow(2) + y.abs_diff(index / mask.width).pow(2)
+    }
+
+    fn brute_force(mask: &Mask, at: (usize, usize)) -> usize {
+        let targets = (0..mask.data.len()).filter(|&i| mask.data[i]);
+        targets.map(|i| squared(mask, at, i)).min().unwrap()
+    }
+
+    #[test]
+    fn distances_are_exact() {
+        let mask = scattered();
+        let distances = to_nearest(&mask);
+        let found = nearest(&mask).unwrap();
+        for y in 0..mask.height {
+            for x in 0..mask.width {
+                let expected = brute_force(&mask, (x, y));
+                let index = found[(x, y)] as usize;
+                assert!(mask.data[index]);
+                assert_eq!(squared(&mask, (x, y), index), expected, "at {x},{y}");
+                assert!((distances[(x, y)] - (expected as f32).sqrt()).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn the_bounded_search_agrees_within_its_radius() {
+        let mask = scattered();
+        let found = nearest_within(&mask, &mask.not(), 4);
+        for y in 0..mask.height {
+            for x in 0..mask.width {
+                let expected = brute_force(&mask, (x, y));
+                let distance = found[(x, y)].map(|i| squared(&mask, (x, y), i as usize));
+                let wanted = !mask[(x, y)] && expected <= 16;
+                assert_eq!(distance, wanted.then_some(expected), "at {x},{y}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_targets_everything_is_infinitely_far() {
+        let nothing = Mask::new(4, 3, false);
+        assert_eq!(nearest(&nothing), None);
+        assert!(to_nearest(&nothing).data.iter().all(|d| d.is_infinite()));
+    }
+}

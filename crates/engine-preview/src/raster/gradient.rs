@@ -53,3 +53,27 @@ fn filter(plane: &Gray, down: [f32; 3], right: [f32; 3]) -> Gray {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ramp_has_a_constant_gradient() {
+        let ramp = Gray::from_fn(9, 7, |x, y| 3.0 * x as f32 - 2.0 * y as f32);
+        assert!((sobel_x(&ramp)[(4, 3)] - 24.0).abs() < 1e-4);
+        assert!((sobel_y(&ramp)[(4, 3)] + 16.0).abs() < 1e-4);
+        assert!((sobel_magnitude(&ramp)[(4, 3)] - 24f32.hypot(16.0)).abs() < 1e-4);
+        // Mirrored, a ramp turns round at the border.
+        assert!(sobel_x(&ramp)[(0, 3)].abs() < 1e-4);
+    }
+
+    #[test]
+    fn colours_have_the_gradient_of_their_channels() {
+        let picture = Color::from_fn(8, 5, |x, y| [(x * x) as f32, (x * y) as f32, y as f32]);
+        assert_eq!(
+            sobel_x_color(&picture).channel(1),
+            sobel_x(&picture.channel(1))
+        );
+    }
+}

@@ -87,3 +87,46 @@ fn bay(outline: &[(i32, i32)], start: usize, end: usize) -> Option<Defect> {
         depth,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_on_edges_are_no_corners() {
+        let square = [
+            (0, 0),
+            (0, 2),
+            (0, 4),
+            (2, 4),
+            (4, 4),
+            (4, 0),
+            (2, 0),
+            (2, 2),
+        ];
+        assert_eq!(convex_hull(&square), [0, 2, 4, 5]);
+        assert_eq!(convex_hull(&[(1, 1), (1, 1)]), [0]);
+        assert_eq!(convex_hull(&[(0, 0), (1, 1), (2, 2)]), [0, 2]);
+    }
+
+    #[test]
+    fn a_notch_is_a_defect_of_its_depth() {
+        let notched = [(0, 0), (0, 10), (4, 10), (5, 3), (6, 10), (10, 10), (10, 0)];
+        let found = defects(&notched);
+        assert_eq!(
+            found,
+            [Defect {
+                start: 1,
+                end: 5,
+                far: 3,
+                depth: 7.0
+            }]
+        );
+    }
+
+    #[test]
+    fn convex_outlines_have_no_defects() {
+        assert_eq!(defects(&[(0, 0), (0, 5), (5, 5), (5, 0)]), []);
+        assert_eq!(defects(&[(0, 0), (3, 3)]), []);
+    }
+}

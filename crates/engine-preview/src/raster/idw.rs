@@ -152,3 +152,38 @@ impl<'a> Blend<'a> {
         (weight > 0.0).then(|| self.sum[(x, y)].map(|v| v / weight))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ramp_is_continued_through_a_hole() {
+        let picture = Color::from_fn(60, 60, |x, y| [2.0 * x as f32, 3.0 * y as f32, 50.0]);
+        let hole = Mask::from_fn(60, 60, |x, y| {
+            (20..40).contains(&x) && (22..38).contains(&y)
+        });
+        let spoiled = picture.zip_with(&hole, |&v, &h| if h { [0.0, 255.0, 0.0] } else { v });
+        let filled = fill(&spoiled, &hole);
+        let center = filled[(30, 30)];
+        assert!(
+            (center[0] - 60.0).abs() < 6.0 && (center[1] - 90.0).abs() < 9.0,
+            "{center:?}"
+        );
+        assert!((filled[(20, 30)][0] - 40.0).abs() < 4.0);
+        assert_eq!(filled[(19, 30)], picture[(19, 30)]);
+    }
+
+    #[test]
+    fn nothing_to_fill_changes_nothing() {
+        let picture = Color::from_fn(9, 9, |x, y| [x as f32, y as f32, 0.0]);
+        assert_eq!(fill(&picture, &Mask::new(9, 9, false)), picture);
+    }
+
+    #[test]
+    fn corners_out_of_reach_fall_back_to_the_membrane() {
+        let hole = Mask::from_fn(12, 12, |x, y| (x, y) != (0, 0));
+        let filled = fill(&Color::new(12, 12, [90.0; 3]), &hole);
+        assert!(filled.data.iter().all(|v| (v[0] - 90.0).abs() < 0.5));
+    }
+}

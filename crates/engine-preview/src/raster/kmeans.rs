@@ -128,3 +128,34 @@ fn describe(centers: Vec<[f32; 3]>, colors: &[[f32; 3]], owner: &[usize]) -> Clu
         centers,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn separates_two_colours_by_their_share() {
+        let colors: Vec<[f32; 3]> = (0..1000)
+            .map(|i| {
+                let jitter = (i % 7) as f32 * 0.2;
+                if i % 4 == 0 {
+                    [80.0 + jitter, 10.0, 0.0]
+                } else {
+                    [30.0 + jitter, -5.0, 20.0]
+                }
+            })
+            .collect();
+        let clusters = kmeans(&colors, 2);
+        assert!(distance(clusters.centers[0], [30.6, -5.0, 20.0]) < 0.1);
+        assert!(distance(clusters.centers[1], [80.6, 10.0, 0.0]) < 0.1);
+        assert!((clusters.share[1] - 0.25).abs() < 1e-6);
+        assert_eq!(clusters.spread, [3.0, 3.0]);
+    }
+
+    #[test]
+    fn one_colour_leaves_clusters_empty_and_no_colour_leaves_none() {
+        let clusters = kmeans(&[[5.0; 3]; 40], 3);
+        assert_eq!(clusters.share, [1.0, 0.0, 0.0]);
+        assert!(kmeans(&[], 3).centers.is_empty());
+    }
+}

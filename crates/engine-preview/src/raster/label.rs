@@ -218,3 +218,75 @@ impl Sums {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mask(rows: &[&str]) -> Mask {
+        Mask::from_fn(rows[0].len(), rows.len(), |x, y| {
+            rows[y].as_bytes()[x] == b'#'
+        })
+    }
+
+    #[test]
+    fn corners_join_under_eight_neighbours_only() {
+        let mask = mask(&["##..#", "..#..", "..#.#", ".#..#"]);
+        let (_, four) = label(&mask, Connectivity::Four);
+        let (labels, eight) = label(&mask, Connectivity::Eight);
+        assert_eq!((four.len(), eight.len()), (5, 3));
+        assert_eq!(eight.iter().map(|c| c.area).collect::<Vec<_>>(), [5, 1, 2]);
+        assert_eq!((labels[(1, 3)], labels[(4, 0)], labels[(4, 3)]), (1, 2, 3));
+    }
+
+    #[test]
+    fn a_spiral_is_one_part() {
+        let spiral = mask(&[
+            "#######", "......#", "#####.#", "#...#.#", "#.###.#", "#.....#", "#######",
+        ]);
+        let (_, parts) = label(&spiral, Connectivity::Four);
+        assert_eq!(parts.len(), 1);
+        assert_eq!(parts[0].area, spiral.count());
+        assert_eq!(parts[0].first, (0, 0));
+    }
+
+    #[test]
+    fn components_know_their_box_and_centre() {
+        let (_, parts) = label(&mask(&["....", ".##.", ".##.", "...."]), Connectivity::Four);
+        assert_eq!(
+            parts[0].bounds,
+            Rect {
+                x0: 1,
+                y0: 1,
+                x1: 3,
+                y1: 3
+            }
+        );
+        assert_eq!(parts[0].centroid, (1.5, 1.5));
+    }
+
+    #[test]
+    fn floods_enter_through_the_named_sides() {
+        let free = mask(&["#....", "...#.", "..##.", "..#.."]);
+        assert_eq!(connected_to_border(&free, Border::ALL).count(), 5);
+        assert_eq!(
+            connected_to_border(&free, Border { bottom: false }).count(),
+            1
+        );
+    }
+
+    #[test]
+    fn seeds_select_the_parts_they_lie_in() {
+        let both = mask(&["##.##", "##.##"]);
+        let seed = mask(&["....#", "....."]);
+        let found = connected_to_seed(&both, &seed, Connectivity::Four);
+        assert_eq!(found, mask(&["...##", "...##"]));
+    }
+
+    #[test]
+    fn small_parts_are_dropped() {
+        let all = mask(&["####.#", "####..", "####.#", "......", "###..."]);
+        assert_eq!(keep_largest(&all, 0.25).count(), 15);
+        assert_eq!(keep_largest(&Mask::new(4, 4, false), 0.25).count(), 0);
+    }
+}

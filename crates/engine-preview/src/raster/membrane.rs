@@ -86,3 +86,31 @@ fn between(at: impl Fn(usize) -> [f32; 3], len: usize, index: usize) -> [f32; 3]
     let before = if middle == 0 { after } else { at(middle - 1) };
     std::array::from_fn(|c| (before[c] + 6.0 * here[c] + after[c]) / 8.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_pixels_stay_and_the_hole_joins_them() {
+        let picture = Color::from_fn(64, 48, |x, _| [x as f32, 100.0, 2.0 * x as f32]);
+        let hole = Mask::from_fn(64, 48, |x, y| {
+            (20..44).contains(&x) && (12..36).contains(&y)
+        });
+        let spoiled = picture.zip_with(&hole, |&v, &h| if h { [255.0, 0.0, 255.0] } else { v });
+        let filled = fill(&spoiled, &hole);
+        for (i, (a, b)) in filled.data.iter().zip(&picture.data).enumerate() {
+            let tolerance = if hole.data[i] { 8.0 } else { 1e-3 };
+            assert!(
+                (a[0] - b[0]).abs() < tolerance && (a[1] - b[1]).abs() < 0.1,
+                "{i}: {a:?} {b:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_picture_that_is_all_hole_is_black() {
+        let filled = fill(&Color::new(9, 7, [200.0; 3]), &Mask::new(9, 7, true));
+        assert!(filled.data.iter().all(|v| *v == [0.0; 3]));
+    }
+}

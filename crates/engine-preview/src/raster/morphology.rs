@@ -49,6 +49,9 @@ fn repeat(mask: &Mask, iterations: usize, join: fn(bool, bool) -> bool) -> Mask 
 fn cross(mask: &Mask, join: impl Fn(bool, bool) -> bool + Copy) -> Mask {
     let (width, height) = mask.size();
     let mut out = mask.clone();
+    if mask.data.is_empty() {
+        return out;
+    }
     let nothing = vec![false; width];
     for y in 0..height {
         let row = mask.row(y);
@@ -219,5 +222,143 @@ fn double_windows(
             values[i] = pick(values[i], values[i + shift * stride]);
         }
         size += shift;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raster::plane::Rect;
+
+    fn block(size: usize, rect: Rect) -> Mask {
+        let mut mask = Mask::new(size, size, false);
+        mask.fill_rect(rect, true);
+        mask
+    }
+
+    #[test]
+    fn dilating_a_pixel_makes_a_diamond() {
+        let pixel = block(
+            11,
+            Rect {
+                x0: 5,
+                y0: 5,
+                x1: 6,
+                y1: 6,
+            },
+        );
+        let grown = dilate(&pixel, 3);
+        let diamond = Mask::from_fn(11, 11, |x, y| x.abs_diff(5) + y.abs_diff(5) <= 3);
+        assert_eq!(grown, diamond);
+        assert_eq!(erode(&grown, 3), pixel);
+    }
+
+    #[test]
+    fn masks_erode_at_the_border_unless_padded() {
+        let full = Mask::new(6, 6, true);
+        assert_eq!(erode(&full, 1).count(), 16);
+        assert_eq!(close(&full, 2).count(), 4);
+        assert_eq!(close_padded(&full, 2), full);
+        assert_eq!(erode_square(&full, 2), full);
+    }
+
+    #[test]
+    fn squares_and_disks_have_their_shapes() {
+        let pixel = block(
+            15,
+            Rect {
+                x0: 7,
+                y0: 7,
+                x1: 8,
+                y1: 8,
+            },
+        );
+        assert_eq!(dilate_square(&pixel, 2).count(), 25);
+        let disk = dilate_disk(&pixel, 4);
+        let reach = |y: usize| disk.row(y).iter().filter(|&&v| v).count();
+        assert_eq!(
+            (3..12).map(reach).collect::<Vec<_>>(),
+            [1, 7, 7, 9, 9, 9, 7, 7, 1]
+        );
+    }
+
+    #[test]
+    fn opening_drops_what_is_thin() {
+        let mut mask = block(
+            40,
+            Rect {
+                x0: 5,
+                y0: 5,
+                x1: 25,
+                y1: 25,
+            },
+        );
+        mask.fill_rect(
+            Rect {
+                x0: 25,
+                y0: 14,
+                x1: 39,
+                y1: 16,
+            },
+            true,
+        );
+        assert!(!open(&mask, 2)[(32, 14)] && open(&mask, 2)[(15, 15)]);
+        let opened = open_disk(&mask, 4);
+        assert!(!opened[(32, 14)] && opened[(15, 15)] && !opened[(5, 5)]);
+    }
+
+    #[test]
+    fn grey_opening_is_binary_opening_at_every_level() {
+        let plane = Gray::from_fn(50, 40, |x, y| {
+            let (x, y) = (x as f32 - 20.0, y as f32 - 18.0);
+            ((12.0 - x.hypot(y)) / 8.0)
+                .clamp(0.0, 1.0)
+                .max(if y.abs() < 2.0 { 0.7 } else { 0.0 })
+        });
+        let opened = open_disk_gray(&plane, 5);
+        for level in [0.2, 0.5, 0.8] {
+            let binary = open_disk(&plane.map(|&v| v >= level), 5);
+            assert_eq!(opened.map(|&v| v >= level), binary, "{level}");
+        }
+    }
+
+    #[test]
+    fn holes_fill_only_when_enclosed() {
+        let mut mask = block(
+            12,
+            Rect {
+                x0: 2,
+                y0: 2,
+                x1: 10,
+                y1: 10,
+            },
+        );
+        mask.fill_rect(
+            Rect {
+                x0: 4,
+                y0: 4,
+                x1: 6,
+                y1: 6,
+            },
+            false,
+        );
+        mask.fill_rect(
+            Rect {
+                x0: 8,
+                y0: 5,
+                x1: 10,
+                y1: 6,
+            },
+            false,
+        );
+        let filled = fill_holes(&mask);
+        assert!(filled[(5, 5)] && !filled[(9, 5)]);
+    }
+
+    #[test]
+    fn empty_planes_stay_empty() {
+        let nothing = Mask::new(0, 0, false);
+        assert_eq!(open(&nothing, 2), nothing);
+        assert_eq!(dilate_disk(&nothing, 2), nothing);
     }
 }

@@ -302,3 +302,89 @@ impl Color {
 pub fn to_byte(value: f32) -> u8 {
     value.round_ties_even().clamp(0.0, 255.0) as u8
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_is_undone_by_unpadding() {
+        let plane = Plane::from_fn(5, 3, |x, y| x * 10 + y);
+        let padded = plane.pad(2, 99);
+        assert_eq!(padded.size(), (9, 7));
+        assert_eq!(
+            (padded[(0, 0)], padded[(2, 2)], padded[(6, 4)]),
+            (99, 0, 42)
+        );
+        assert_eq!(padded.unpad(2), plane);
+    }
+
+    #[test]
+    fn bounds_are_the_smallest_box() {
+        let mut mask = Mask::new(9, 8, false);
+        assert_eq!(mask.bounds(), None);
+        mask[(3, 2)] = true;
+        mask[(6, 5)] = true;
+        assert_eq!(
+            mask.bounds(),
+            Some(Rect {
+                x0: 3,
+                y0: 2,
+                x1: 7,
+                y1: 6
+            })
+        );
+        assert_eq!(mask.count(), 2);
+        assert_eq!(
+            mask.crop(Rect {
+                x0: 3,
+                y0: 2,
+                x1: 7,
+                y1: 6
+            })
+            .count(),
+            2
+        );
+    }
+
+    #[test]
+    fn boxes_are_cut_to_the_plane() {
+        let rect = Rect::clamped([-3.0, 2.5, 7.9, 99.0], 6, 10);
+        assert_eq!(
+            rect,
+            Rect {
+                x0: 0,
+                y0: 2,
+                x1: 6,
+                y1: 10
+            }
+        );
+        assert_eq!(Rect::clamped([5.0, 5.0, 1.0, 1.0], 9, 9).width(), 0);
+        let grown = Rect {
+            x0: 1,
+            y0: 4,
+            x1: 3,
+            y1: 6,
+        }
+        .grown(2, 6, 7);
+        assert_eq!(
+            grown,
+            Rect {
+                x0: 0,
+                y0: 2,
+                x1: 5,
+                y1: 7
+            }
+        );
+    }
+
+    #[test]
+    fn values_outside_are_none() {
+        let plane = Plane::from_fn(2, 2, |x, y| x + 2 * y);
+        assert_eq!(plane.get(1, 1), Some(&3));
+        assert_eq!(
+            (plane.get(-1, 0), plane.get(2, 0), plane.get(0, 2)),
+            (None, None, None)
+        );
+    }
+}

@@ -76,3 +76,67 @@ fn to_segment(p: Point, a: Point, b: Point) -> f64 {
     let t = (p - a).dot(along) / along.dot(along).max(1e-12);
     p.distance(a.toward(b, t.clamp(0.0, 1.0)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn points(corners: &[(i32, i32)]) -> Vec<Point> {
+        corners.iter().map(|&p| Point::from(p)).collect()
+    }
+
+    #[test]
+    fn a_square_covers_its_outline() {
+        let mut mask = Mask::new(10, 10, false);
+        fill_polygon(&mut mask, &points(&[(2, 2), (2, 6), (7, 6), (7, 2)]));
+        let expected = Mask::from_fn(10, 10, |x, y| (2..=7).contains(&x) && (2..=6).contains(&y));
+        assert_eq!(mask, expected);
+    }
+
+    #[test]
+    fn polygons_reach_beyond_the_plane() {
+        let mut mask = Mask::new(8, 8, false);
+        fill_polygon(
+            &mut mask,
+            &points(&[(-50, -50), (-50, 50), (50, 50), (50, -50)]),
+        );
+        assert_eq!(mask.count(), 64);
+    }
+
+    #[test]
+    fn crossing_outlines_leave_their_overlap_out() {
+        let mut mask = Mask::new(21, 21, false);
+        let star = [(10, 0), (4, 20), (20, 7), (0, 7), (16, 20)];
+        fill_polygon(&mut mask, &points(&star));
+        assert!(!mask[(10, 10)] && mask[(10, 4)] && !mask[(0, 0)]);
+    }
+
+    #[test]
+    fn thick_lines_part_what_they_cross() {
+        for end in [(30, 0), (30, 13), (17, 30), (0, 30)] {
+            let mut mask = Mask::new(31, 31, true);
+            let (from, to) = (
+                Point::new(30.0 - f64::from(end.0), 30.0 - f64::from(end.1)),
+                end.into(),
+            );
+            draw_line(&mut mask, from, to, 3, false);
+            let (_, parts) =
+                crate::raster::label::label(&mask, crate::raster::label::Connectivity::Four);
+            assert_eq!(parts.len(), 2, "{end:?}");
+        }
+    }
+
+    #[test]
+    fn thin_lines_step_along_their_longer_axis() {
+        let mut mask = Mask::new(9, 9, false);
+        draw_line(
+            &mut mask,
+            Point::new(1.0, 1.0),
+            Point::new(7.0, 4.0),
+            1,
+            true,
+        );
+        assert_eq!(mask.count(), 7);
+        assert!(mask[(1, 1)] && mask[(7, 4)]);
+    }
+}

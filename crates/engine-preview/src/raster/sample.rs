@@ -303,3 +303,75 @@ fn convolve<T: Sample, const N: usize>(
     }
     sum
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn areas_average_whole_and_partial_pixels() {
+        let plane = Gray::from_fn(6, 4, |x, y| (x + 10 * y) as f32);
+        let half = resize_area(&plane, 3, 2);
+        assert!((half[(0, 0)] - 5.5).abs() < 1e-5 && (half[(2, 1)] - 29.5).abs() < 1e-5);
+        let line = Gray::from_vec(3, 1, vec![0.0, 3.0, 9.0]);
+        let shrunk = resize_area(&line, 2, 1);
+        assert!((shrunk.data[0] - 1.0).abs() < 1e-5 && (shrunk.data[1] - 7.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn images_shrink_like_planes() {
+        let image = RgbImage::from_fn(37, 23, |x, y| {
+            image::Rgb([x as u8, y as u8, (x * y % 251) as u8])
+        });
+        let plane = resize_area(&Color::from_image(&image), 16, 11);
+        assert_eq!(shrink_image(&image, 16, 11), plane);
+    }
+
+    #[test]
+    fn resizing_keeps_ramps_and_ends() {
+        let ramp = Gray::from_fn(10, 1, |x, _| x as f32);
+        let linear = resize_bilinear(&ramp, 20, 1);
+        assert!((linear[(10, 0)] - 4.75).abs() < 1e-5);
+        assert!(linear[(0, 0)].abs() < 1e-5 && (linear[(19, 0)] - 9.0).abs() < 1e-5);
+        // The cubic of this slope bends ramps a little.
+        assert!((resize_bicubic(&ramp, 20, 1)[(10, 0)] - 4.75).abs() < 0.1);
+    }
+
+    #[test]
+    fn regions_are_cut_from_the_whole() {
+        let plane = Gray::from_fn(7, 5, |x, y| ((x * 5 + y * 3) % 7) as f32);
+        let region = Rect {
+            x0: 3,
+            y0: 8,
+            x1: 19,
+            y1: 15,
+        };
+        let whole = resize_bilinear(&plane, 22, 17);
+        assert_eq!(resize_region(&plane, (22, 17), region), whole.crop(region));
+    }
+
+    #[test]
+    fn maps_read_between_pixels_and_past_the_border() {
+        let plane = Gray::from_fn(4, 4, |x, y| (x * 10 + y) as f32);
+        let x = Gray::from_vec(3, 1, vec![1.5, -3.0, 2.0]);
+        let y = Gray::from_vec(3, 1, vec![0.25, 1.0, 2.0]);
+        let held = remap(&plane, &x, &y, Interpolation::Bilinear, Border::Replicate);
+        assert_eq!(held.data, [15.25, 1.0, 22.0]);
+        let black = remap(
+            &plane,
+            &x,
+            &y,
+            Interpolation::Bicubic,
+            Border::Constant(-1.0),
+        );
+        assert!((black.data[1] + 1.0).abs() < 1e-6 && (black.data[2] - 22.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn masks_shrink_by_majority() {
+        let mask = Mask::from_fn(8, 8, |x, y| x < 4 || (x < 6 && y < 4));
+        let small = resize_mask_area(&mask, 2, 2);
+        assert_eq!(small.data, [true, false, true, false]);
+        assert_eq!(resize_mask_nearest(&small, 8, 8).count(), 32);
+    }
+}

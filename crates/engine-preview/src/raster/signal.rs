@@ -70,3 +70,29 @@ fn running_median(signal: &[f64], size: usize, edge: Edge) -> Vec<f64> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_drops_an_outlier_and_keeps_a_step() {
+        let signal = [1.0, 1.0, 9.0, 1.0, 5.0, 5.0, 5.0];
+        assert_eq!(median1d(&signal, 3), [1.0, 1.0, 1.0, 5.0, 5.0, 5.0, 5.0]);
+    }
+
+    #[test]
+    fn the_ends_tell_the_two_continuations_apart() {
+        let ramp: Vec<f64> = (0..20).map(f64::from).collect();
+        let (mirrored, held) = (gaussian1d(&ramp, 2.0), gaussian1d_nearest(&ramp, 2.0));
+        assert!((mirrored[10] - 10.0).abs() < 1e-9);
+        assert!(mirrored[0] > held[0] && held[0] > 0.5);
+        assert!((mirrored[0] + mirrored[19] - 19.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn short_signals_are_mirrored_as_often_as_needed() {
+        assert!((gaussian1d(&[3.0, 5.0], 4.0)[0] - 4.0).abs() < 0.1);
+        assert_eq!(median1d_nearest(&[7.0], 9), [7.0]);
+    }
+}

@@ -177,3 +177,47 @@ fn eliminate(mut system: [[f64; 9]; 6]) -> [[f64; 3]; 6] {
     }
     system.map(|row| [row[6], row[7], row[8]])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn follows_a_curved_backdrop_under_outliers() {
+        let truth = |x: usize, y: usize| {
+            let (x, y) = (x as f32 / 40.0 - 1.0, y as f32 / 30.0 - 1.0);
+            [80.0 + 6.0 * x - 3.0 * y * y, 2.0 * x * y, -4.0 + y]
+        };
+        let clean = Color::from_fn(80, 60, truth);
+        let mut dirty = clean.clone();
+        for y in 0..60 {
+            // A third of the frame is something else.
+            dirty.row_mut(y)[60..].fill([20.0, 40.0, 30.0]);
+        }
+        let fitted = fit_surface(&dirty, &frame_mask(80, 60, 0.05, true), 2, 10);
+        let worst = fitted.plane.zip_with(&clean, |a, b| {
+            a.iter()
+                .zip(b)
+                .map(|(a, b)| (a - b).abs())
+                .fold(0.0, f32::max)
+        });
+        let worst = worst.data.into_iter().fold(0.0, f32::max);
+        assert!(worst < 0.5, "{worst}");
+        assert!(
+            fitted.inliers > 0.5 && fitted.inliers < 0.8,
+            "{}",
+            fitted.inliers
+        );
+        assert!((fitted.sigma - 0.25).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_frame_may_leave_the_bottom_out() {
+        let (all, open) = (
+            frame_mask(100, 200, 0.03, true),
+            frame_mask(100, 200, 0.03, false),
+        );
+        assert!(all[(50, 199)] && !open[(50, 199)]);
+        assert!(open[(0, 199)] && open[(99, 100)] && open[(50, 2)] && !open[(50, 3)]);
+    }
+}
