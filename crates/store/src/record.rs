@@ -293,6 +293,33 @@ pub enum NodeState {
     Quarantined,
 }
 
+impl NodeState {
+    /// Every one of them.
+    pub const ALL: [Self; 5] = [
+        Self::Unknown,
+        Self::Ready,
+        Self::NotReady,
+        Self::Unreachable,
+        Self::Quarantined,
+    ];
+
+    /// Its name in the store.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Ready => "ready",
+            Self::NotReady => "not-ready",
+            Self::Unreachable => "unreachable",
+            Self::Quarantined => "quarantined",
+        }
+    }
+
+    /// The state of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+}
+
 /// A node as the dispatcher sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
@@ -342,6 +369,11 @@ pub enum Violation {
     },
     /// More is reserved than there is.
     Overdrawn {
+        /// Whose.
+        account: AccountId,
+    },
+    /// What is reserved is not the price of the jobs under way.
+    Reserved {
         /// Whose.
         account: AccountId,
     },

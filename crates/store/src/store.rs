@@ -58,7 +58,8 @@ pub enum SubmitError {
 }
 
 /// The platform's memory. Every method is one transaction: it happens whole or not at all, also
-/// when its future is dropped or the process is killed.
+/// when its future is dropped or the process is killed. A method whose future is dropped may still
+/// happen afterwards.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     // ── accounts and keys ──────────────────────────────────────────────────────────────────────
@@ -90,7 +91,7 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Balance, StoreError>;
 
-    /// Makes a key.
+    /// Makes a key. [`StoreError::NoSuchAccount`] when nobody could own it.
     async fn create_key(&self, key: NewKey, now: Timestamp) -> Result<(), StoreError>;
 
     /// The account that the key with this hash opens; `None` for an unknown or a revoked key.
@@ -114,11 +115,11 @@ pub trait Store: Send + Sync + 'static {
     /// The job of this id, whoever owns it.
     async fn find_job(&self, id: JobId) -> Result<Option<Job>, StoreError>;
 
-    /// An account's jobs, newest first.
+    /// An account's jobs, newest first; none when `after` names no job.
     async fn list_jobs(&self, page: JobPage) -> Result<Vec<Job>, StoreError>;
 
-    /// Leases the oldest accepted job whose inputs nobody prepares; the lease ends at
-    /// `lease_until`, and from then on another caller may be given it.
+    /// Leases the oldest accepted job whose inputs nobody prepares and whose deadline is not
+    /// past; the lease ends at `lease_until`, and from then on another caller may be given it.
     async fn claim_preparation(
         &self,
         now: Timestamp,
@@ -126,7 +127,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Option<Preparation>, StoreError>;
 
     /// The inputs are ready: the job's samples may be dispatched. False, and nothing changed,
-    /// when the job is not `accepted` any more.
+    /// when the job is not `accepted` any more; the caller then erases what it prepared.
     async fn finish_preparation(
         &self,
         job: JobId,
@@ -146,8 +147,9 @@ pub trait Store: Send + Sync + 'static {
 
     // ── dispatch ───────────────────────────────────────────────────────────────────────────────
 
-    /// Matches due samples, oldest first, with idle ready nodes that offer their provider, at
-    /// most `limit`. Raises each sample's attempt, leases it and marks the node.
+    /// Matches due samples, those of the oldest job first, with idle ready nodes that offer their
+    /// provider, those that were idle longest first, at most `limit`. Raises each sample's
+    /// attempt, leases it and marks the node. Samples of a job past its deadline stay.
     async fn claim_dispatch(
         &self,
         now: Timestamp,
@@ -174,6 +176,7 @@ pub trait Store: Send + Sync + 'static {
     /// The attempt came to nothing through no fault of the request. The sample is queued again,
     /// due at `due_at`, or fails with `error` when `max_lost` attempts were lost. The node is
     /// idle again.
+    #[expect(clippy::too_many_arguments, reason = "one more than five, with `self`")]
     async fn lose_attempt(
         &self,
         attempt: AttemptId,
@@ -213,13 +216,14 @@ pub trait Store: Send + Sync + 'static {
     async fn list_overdue_jobs(&self, now: Timestamp, limit: u32)
     -> Result<Vec<JobId>, StoreError>;
 
-    /// Ended jobs whose inputs are not erased yet.
+    /// Ended jobs whose inputs are not erased yet, with the keys of what was sent along and of
+    /// what was prepared from it: none for a job that ended before its URLs were fetched.
     async fn list_erasable_inputs(&self, limit: u32) -> Result<Vec<Erasable>, StoreError>;
 
     /// The inputs of an ended job are gone.
     async fn mark_inputs_erased(&self, job: JobId, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Jobs that ended before `ended_before` and whose outputs are not erased yet.
+    /// Completed jobs that ended before `ended_before` and whose outputs are not erased yet.
     async fn list_erasable_outputs(
         &self,
         ended_before: Timestamp,
@@ -229,18 +233,21 @@ pub trait Store: Send + Sync + 'static {
     /// The outputs of a job are gone.
     async fn mark_outputs_erased(&self, job: JobId, now: Timestamp) -> Result<(), StoreError>;
 
-    /// When the next sample, lease or deadline falls due after `now`, so that nobody polls for it.
+    /// When the next sample, lease (also that of a preparation), deadline or end of a node's hold
+    /// falls due after `now`, so that nobody polls for it.
     async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 
     // ── nodes ──────────────────────────────────────────────────────────────────────────────────
 
-    /// Makes the list of nodes equal to the configured one; what is known of a node stays.
+    /// Makes the list of nodes equal to the configured one. What is known of a node stays, but a
+    /// node whose address changed is `Unknown` until it was probed.
     async fn sync_nodes(&self, nodes: &[NodeSpec]) -> Result<(), StoreError>;
 
     /// Every node, by name.
     async fn list_nodes(&self) -> Result<Vec<Node>, StoreError>;
 
-    /// Records what a probe found. `Ready` ends the row of faults.
+    /// Records what a probe found. `Ready` ends the row of faults. A node that is not configured
+    /// any more is passed over, here and below.
     async fn set_node_state(
         &self,
         name: &str,
@@ -248,10 +255,10 @@ pub trait Store: Send + Sync + 'static {
         providers: &[Provider],
     ) -> Result<(), StoreError>;
 
-    /// Gives a node nothing before `until`.
+    /// Gives a node nothing before `until`; this replaces an earlier hold.
     async fn hold_node(&self, name: &str, until: Timestamp) -> Result<(), StoreError>;
 
-    /// Counts a fault of the node; returns how many it has had in a row.
+    /// Counts a fault of the node; returns how many it has had in a row, 0 for an unknown one.
     async fn count_node_fault(&self, name: &str) -> Result<u32, StoreError>;
 
     // ── audit ──────────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,121 @@
+//! Accounts.
+
+use sqlx::{SqliteConnection, SqlitePool};
+use tryon_core::{
+    id::AccountId,
+    ledger::{Balance, Pool},
+    limit::Limits,
+    time::Timestamp,
+};
+
+use super::ledger;
+use crate::{
+    record::Account,
+    row::{AccountRow, BalanceRow},
+    store::StoreError,
+};
+
+/// The columns of an [`AccountRow`] of `accounts AS a`.
+macro_rules! account_columns {
+    () => {
+        "a.id AS account_id, a.name, a.subscription, a.purchased, a.reserved, a.open_jobs,
+         a.tryon_per_minute, a.status_per_minute, a.credits_per_minute, a.concurrent_jobs,
+         a.created_at"
+    };
+}
+pub(super) use account_columns;
+
+const CREATE: &str = "
+    INSERT INTO accounts (id, name, tryon_per_minute, status_per_minute, credits_per_minute,
+        concurrent_jobs, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)";
+
+const FIND: &str = concat!(
+    "SELECT ",
+    account_columns!(),
+    " FROM accounts AS a WHERE a.id = $1"
+);
+
+const LIST: &str = concat!(
+    "SELECT ",
+    account_columns!(),
+    " FROM accounts AS a ORDER BY a.created_at, a.id"
+);
+
+const SET_LIMITS: &str = "
+    UPDATE accounts SET tryon_per_minute = $2, status_per_minute = $3, credits_per_minute = $4,
+        concurrent_jobs = $5
+    WHERE id = $1";
+
+const BALANCE: &str = "SELECT subscription, purchased, reserved FROM accounts WHERE id = $1";
+
+pub(super) async fn create(
+    connection: &mut SqliteConnection,
+    id: AccountId,
+    name: String,
+    limits: Limits,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(CREATE)
+        .bind(id.to_string())
+        .bind(name)
+        .bind(limits.tryon_per_minute)
+        .bind(limits.status_per_minute)
+        .bind(limits.credits_per_minute)
+        .bind(limits.concurrent_jobs)
+        .bind(now.as_millis())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn find(pool: &SqlitePool, id: AccountId) -> Result<Option<Account>, StoreError> {
+    let row: Option<AccountRow> = sqlx::query_as(FIND)
+        .bind(id.to_string())
+        .fetch_optional(pool)
+        .await?;
+    row.map(Account::try_from).transpose()
+}
+
+pub(super) async fn list(pool: &SqlitePool) -> Result<Vec<Account>, StoreError> {
+    let rows: Vec<AccountRow> = sqlx::query_as(LIST).fetch_all(pool).await?;
+    rows.into_iter().map(Account::try_from).collect()
+}
+
+pub(super) async fn set_limits(
+    connection: &mut SqliteConnection,
+    id: AccountId,
+    limits: Limits,
+) -> Result<(), StoreError> {
+    let done = sqlx::query(SET_LIMITS)
+        .bind(id.to_string())
+        .bind(limits.tryon_per_minute)
+        .bind(limits.status_per_minute)
+        .bind(limits.credits_per_minute)
+        .bind(limits.concurrent_jobs)
+        .execute(connection)
+        .await?;
+    match done.rows_affected() {
+        0 => Err(StoreError::NoSuchAccount(id)),
+        _ => Ok(()),
+    }
+}
+
+pub(super) async fn grant(
+    connection: &mut SqliteConnection,
+    id: AccountId,
+    pool: Pool,
+    amount: u32,
+    now: Timestamp,
+) -> Result<Balance, StoreError> {
+    let row: Option<BalanceRow> = sqlx::query_as(BALANCE)
+        .bind(id.to_string())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let balance = Balance::try_from(row.ok_or(StoreError::NoSuchAccount(id))?)?;
+    let movement = Balance::grant(pool, amount);
+    ledger::record(connection, id, None, &movement, now).await?;
+    Ok(balance
+        .after(&movement)
+        .expect("BUG: a grant takes nothing away"))
+}

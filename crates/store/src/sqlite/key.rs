@@ -1,0 +1,88 @@
+//! API keys.
+
+use sqlx::{SqliteConnection, SqlitePool};
+use tryon_core::{
+    id::{AccountId, KeyId},
+    time::Timestamp,
+};
+
+use super::account::account_columns;
+use crate::{
+    record::{Account, Key, NewKey},
+    row::{KeyRow, KeyedAccountRow, parse},
+    store::StoreError,
+};
+
+const CREATE: &str = "
+    INSERT INTO api_keys (id, account_id, name, prefix, hash, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6)";
+
+pub(super) const FIND_ACCOUNT: &str = concat!(
+    "SELECT k.id AS key_id, ",
+    account_columns!(),
+    " FROM api_keys AS k JOIN accounts AS a ON a.id = k.account_id
+      WHERE k.hash = $1 AND k.revoked_at IS NULL"
+);
+
+const LIST: &str = "
+    SELECT id, account_id, name, prefix, created_at, revoked_at FROM api_keys
+    WHERE account_id = $1 ORDER BY created_at, id";
+
+const REVOKE: &str = "
+    UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
+
+pub(super) async fn create(
+    connection: &mut SqliteConnection,
+    key: NewKey,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let inserted = sqlx::query(CREATE)
+        .bind(key.id.to_string())
+        .bind(key.account.to_string())
+        .bind(key.name)
+        .bind(key.prefix)
+        .bind(key.hash.to_vec())
+        .bind(now.as_millis())
+        .execute(connection)
+        .await;
+    match inserted {
+        Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
+            Err(StoreError::NoSuchAccount(key.account))
+        }
+        Err(error) => Err(error.into()),
+        Ok(_) => Ok(()),
+    }
+}
+
+pub(super) async fn find_account(
+    pool: &SqlitePool,
+    hash: &[u8; 32],
+) -> Result<Option<(KeyId, Account)>, StoreError> {
+    let row: Option<KeyedAccountRow> = sqlx::query_as(FIND_ACCOUNT)
+        .bind(hash.to_vec())
+        .fetch_optional(pool)
+        .await?;
+    row.map(|row| Ok((parse("api_keys.id", &row.key_id)?, row.account.try_into()?)))
+        .transpose()
+}
+
+pub(super) async fn list(pool: &SqlitePool, account: AccountId) -> Result<Vec<Key>, StoreError> {
+    let rows: Vec<KeyRow> = sqlx::query_as(LIST)
+        .bind(account.to_string())
+        .fetch_all(pool)
+        .await?;
+    rows.into_iter().map(Key::try_from).collect()
+}
+
+pub(super) async fn revoke(
+    connection: &mut SqliteConnection,
+    id: KeyId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query(REVOKE)
+        .bind(id.to_string())
+        .bind(now.as_millis())
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}

@@ -1,0 +1,145 @@
+//! Opening the database file.
+
+use std::{
+    fs, io,
+    num::NonZero,
+    path::Path,
+    sync::{Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use sqlx::{
+    Connection as _, SqlitePool,
+    migrate::{Migration, MigrationType, Migrator},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use crate::store::StoreError;
+
+/// How long a transaction waits for another process's.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the write-ahead log is cut down to after a burst.
+const LOG_SIZE_LIMIT: &str = "67108864";
+
+/// The schema's history. A migration is never changed once it was released: add one.
+const MIGRATIONS: &[(i64, &str, &str)] = &[(
+    1,
+    "initial",
+    include_str!("../../migrations/sqlite/0001_initial.sql"),
+)];
+
+/// The connection that writes and those that read; in memory they are the same one.
+pub(super) async fn open(path: &Path) -> Result<(SqlitePool, SqlitePool), StoreError> {
+    if path == Path::new(":memory:") {
+        let only = connect_writer(base_options().in_memory(true)).await?;
+        return Ok((only.clone(), only));
+    }
+    create_private(path).map_err(sqlx::Error::Io)?;
+    let options = base_options().filename(path);
+    let writer = connect_writer(options.clone()).await?;
+    Ok((writer, connect_readers(options)))
+}
+
+fn base_options() -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .foreign_keys(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // A job that was answered for survives a power failure.
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("journal_size_limit", LOG_SIZE_LIMIT)
+        .busy_timeout(BUSY_TIMEOUT)
+}
+
+fn lasting() -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .idle_timeout(None)
+        .max_lifetime(None)
+        // There is no network in between that could have gone away.
+        .test_before_acquire(false)
+}
+
+async fn connect_writer(options: SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
+    let pool = lasting().max_connections(1).connect_with(options).await?;
+    migrate(&pool).await?;
+    Ok(pool)
+}
+
+fn connect_readers(options: SqliteConnectOptions) -> SqlitePool {
+    let cores = thread::available_parallelism().map_or(2, NonZero::get);
+    let connections = u32::try_from(cores.clamp(2, 8)).expect("BUG: at most 8");
+    lasting()
+        .max_connections(connections)
+        .connect_lazy_with(options.pragma("query_only", "ON"))
+}
+
+/// Brings the schema up to date in one transaction: of two processes that start at the same time
+/// one migrates, and the other finds it done.
+async fn migrate(pool: &SqlitePool) -> Result<(), StoreError> {
+    let migrations = MIGRATIONS.iter().map(|&(version, description, sql)| {
+        let sql = sqlx::SqlSafeStr::into_sql_str(sql);
+        Migration::new(
+            version,
+            description.into(),
+            MigrationType::Simple,
+            sql,
+            false,
+        )
+    });
+    let migrator = Migrator::with_migrations(migrations.collect());
+    let mut connection = pool.acquire().await?;
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    migrator.run_direct(None, &mut *transaction, false).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Creates the file, and the folder it lies in, for their owner alone. `SQLite` gives its log the
+/// file's mode. What exists keeps its mode.
+fn create_private(path: &Path) -> io::Result<()> {
+    // Closing any descriptor of a file ends the whole process's locks on it, and with them those
+    // of another store on the same file: nobody opens it until it is created and closed.
+    static CREATION: Mutex<()> = Mutex::new(());
+    let _alone = CREATION.lock().unwrap_or_else(PoisonError::into_inner);
+
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        create_private_folder(folder)?;
+    }
+    match create_private_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        created => created.map(drop),
+    }
+}
+
+#[cfg(unix)]
+fn create_private_folder(folder: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+}
+
+#[cfg(unix)]
+fn create_private_file(path: &Path) -> io::Result<fs::File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
+#[cfg(not(unix))]
+fn create_private_folder(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)
+}
+
+#[cfg(not(unix))]
+fn create_private_file(path: &Path) -> io::Result<fs::File> {
+    fs::File::create_new(path)
+}

@@ -1,0 +1,107 @@
+//! Accepting a job.
+
+use sqlx::{SqliteConnection, types::Json};
+use tryon_core::{
+    id::AccountId,
+    ledger::{Balance, Movement},
+    time::Timestamp,
+};
+
+use super::ledger;
+use crate::{
+    record::NewJob,
+    row::{AllowanceRow, number},
+    store::{StoreError, SubmitError},
+};
+
+/// Counts the job and locks the account's row; the refusals below undo it.
+const OPEN_JOB: &str = "
+    UPDATE accounts SET open_jobs = open_jobs + 1 WHERE id = $1
+    RETURNING subscription, purchased, reserved, open_jobs, concurrent_jobs";
+
+const INSERT_JOB: &str = "
+    INSERT INTO jobs (id, account_id, state, request, plan, sources, price, created_at, deadline)
+    VALUES ($1, $2, 'accepted', $3, $4, $5, $6, $7, $8)";
+
+const INSERT_SAMPLE: &str = "
+    INSERT INTO samples (job_id, idx, state, provider, created_at, seed)
+    VALUES ($1, $2, 'queued', $3, $4, $5)";
+
+pub(super) async fn submit(
+    connection: &mut SqliteConnection,
+    job: NewJob,
+    now: Timestamp,
+) -> Result<(), SubmitError> {
+    let price = u32::try_from(job.seeds.len()).expect("BUG: a job has few samples");
+    let movement = reserve(connection, job.account, price).await?;
+    insert_job(connection, &job, price, now).await?;
+    for (index, seed) in (0_i64..).zip(&job.seeds) {
+        insert_sample(connection, &job, (index, *seed), now).await?;
+    }
+    ledger::record(connection, job.account, Some(job.id), &movement, now).await?;
+    Ok(())
+}
+
+/// The movement that pays for the job, if the account has the credits and may have one job more.
+async fn reserve(
+    connection: &mut SqliteConnection,
+    account: AccountId,
+    price: u32,
+) -> Result<Movement, SubmitError> {
+    let row = open_job(connection, account).await?;
+    let open: u32 = number("accounts.open_jobs", row.open_jobs - 1)?;
+    let limit = number("accounts.concurrent_jobs", row.concurrent_jobs)?;
+    if open >= limit {
+        return Err(SubmitError::TooManyJobs { open, limit });
+    }
+    let balance = Balance::try_from(row.balance)?;
+    Ok(balance.reserve(price)?)
+}
+
+async fn open_job(
+    connection: &mut SqliteConnection,
+    account: AccountId,
+) -> Result<AllowanceRow, StoreError> {
+    sqlx::query_as(OPEN_JOB)
+        .bind(account.to_string())
+        .fetch_optional(connection)
+        .await?
+        .ok_or(StoreError::NoSuchAccount(account))
+}
+
+async fn insert_job(
+    connection: &mut SqliteConnection,
+    job: &NewJob,
+    price: u32,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(INSERT_JOB)
+        .bind(job.id.to_string())
+        .bind(job.account.to_string())
+        .bind(Json(&job.request))
+        .bind(Json(&job.plan))
+        .bind(Json(&job.sources))
+        .bind(price)
+        .bind(now.as_millis())
+        .bind(job.deadline.as_millis())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn insert_sample(
+    connection: &mut SqliteConnection,
+    job: &NewJob,
+    (index, seed): (i64, u64),
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(INSERT_SAMPLE)
+        .bind(job.id.to_string())
+        .bind(index)
+        .bind(job.plan.provider.as_str())
+        .bind(now.as_millis())
+        .bind(seed.cast_signed())
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! What fell due: leases, deadlines, pictures to erase.
+
+use sqlx::{SqliteConnection, SqlitePool};
+use tryon_core::{id::JobId, time::Timestamp};
+
+use crate::{
+    record::{Erasable, ExpiredLease, Source},
+    row::{InputsRow, LeaseRow, OutputRow, parse},
+    store::StoreError,
+};
+
+pub(super) const EXPIRED_LEASES: &str = "
+    SELECT job_id, idx, attempt, state, node FROM samples WHERE lease_until <= $1
+    ORDER BY lease_until LIMIT $2";
+
+pub(super) const OVERDUE_JOBS: &str = "
+    SELECT id FROM jobs WHERE ended_at IS NULL AND deadline <= $1
+    ORDER BY deadline, id LIMIT $2";
+
+pub(super) const ERASABLE_INPUTS: &str = "
+    SELECT id, sources, inputs FROM jobs
+    WHERE ended_at IS NOT NULL AND inputs_erased_at IS NULL
+    ORDER BY ended_at LIMIT $1";
+
+pub(super) const ERASABLE_OUTPUTS: &str = "
+    SELECT s.job_id, s.output
+    FROM (
+        SELECT id, ended_at FROM jobs
+        WHERE state = 'completed' AND outputs_erased_at IS NULL AND ended_at < $1
+        ORDER BY ended_at LIMIT $2) AS j
+    JOIN samples AS s ON s.job_id = j.id
+    WHERE s.output IS NOT NULL
+    ORDER BY j.ended_at, s.job_id, s.idx";
+
+const INPUTS_ERASED: &str = "
+    UPDATE jobs SET inputs_erased_at = $2
+    WHERE id = $1 AND ended_at IS NOT NULL AND inputs_erased_at IS NULL";
+
+const OUTPUTS_ERASED: &str = "
+    UPDATE jobs SET outputs_erased_at = $2
+    WHERE id = $1 AND ended_at IS NOT NULL AND outputs_erased_at IS NULL";
+
+pub(super) const NEXT_DUE: &str = "
+    SELECT MIN(at) FROM (
+        SELECT MIN(due_at) AS at FROM samples WHERE due_at > $1
+        UNION ALL
+        SELECT MIN(lease_until) FROM samples WHERE lease_until > $1
+        UNION ALL
+        SELECT MIN(deadline) FROM jobs WHERE ended_at IS NULL AND deadline > $1
+        UNION ALL
+        SELECT MIN(preparation_lease) FROM jobs
+        WHERE state = 'accepted' AND preparation_lease > $1
+        UNION ALL
+        SELECT MIN(hold_until) FROM nodes WHERE hold_until > $1) AS due";
+
+pub(super) async fn list_expired_leases(
+    pool: &SqlitePool,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<ExpiredLease>, StoreError> {
+    let rows: Vec<LeaseRow> = sqlx::query_as(EXPIRED_LEASES)
+        .bind(now.as_millis())
+        .bind(limit)
+        .fetch_all(pool)
+        .await?;
+    rows.into_iter().map(ExpiredLease::try_from).collect()
+}
+
+pub(super) async fn list_overdue_jobs(
+    pool: &SqlitePool,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<JobId>, StoreError> {
+    let ids: Vec<String> = sqlx::query_scalar(OVERDUE_JOBS)
+        .bind(now.as_millis())
+        .bind(limit)
+        .fetch_all(pool)
+        .await?;
+    ids.iter().map(|id| parse("jobs.id", id)).collect()
+}
+
+pub(super) async fn list_erasable_inputs(
+    pool: &SqlitePool,
+    limit: u32,
+) -> Result<Vec<Erasable>, StoreError> {
+    let rows: Vec<InputsRow> = sqlx::query_as(ERASABLE_INPUTS)
+        .bind(limit)
+        .fetch_all(pool)
+        .await?;
+    rows.into_iter().map(kept_inputs).collect()
+}
+
+/// What was sent along with the request, and what was made of it.
+fn kept_inputs(row: InputsRow) -> Result<Erasable, StoreError> {
+    let sent = [Some(row.sources.person), row.sources.garment];
+    let sent = sent
+        .into_iter()
+        .flatten()
+        .filter_map(|source| match source {
+            Source::Blob(key) => Some(key),
+            Source::Url(_) => None,
+        });
+    let prepared = row
+        .inputs
+        .into_iter()
+        .flat_map(|inputs| [Some(inputs.person), inputs.garment])
+        .flatten();
+    Ok(Erasable {
+        job: parse("jobs.id", &row.id)?,
+        keys: sent.chain(prepared).collect(),
+    })
+}
+
+pub(super) async fn list_erasable_outputs(
+    pool: &SqlitePool,
+    ended_before: Timestamp,
+    limit: u32,
+) -> Result<Vec<Erasable>, StoreError> {
+    let rows: Vec<OutputRow> = sqlx::query_as(ERASABLE_OUTPUTS)
+        .bind(ended_before.as_millis())
+        .bind(limit)
+        .fetch_all(pool)
+        .await?;
+    gather_outputs(rows)
+}
+
+fn gather_outputs(rows: Vec<OutputRow>) -> Result<Vec<Erasable>, StoreError> {
+    let mut erasable: Vec<Erasable> = Vec::new();
+    for OutputRow { job_id, output } in rows {
+        let job = parse("samples.job_id", &job_id)?;
+        match erasable.last_mut().filter(|last| last.job == job) {
+            Some(last) => last.keys.push(output.key),
+            None => erasable.push(Erasable {
+                job,
+                keys: vec![output.key],
+            }),
+        }
+    }
+    Ok(erasable)
+}
+
+pub(super) async fn mark_inputs_erased(
+    connection: &mut SqliteConnection,
+    job: JobId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    mark(connection, INPUTS_ERASED, job, now).await
+}
+
+pub(super) async fn mark_outputs_erased(
+    connection: &mut SqliteConnection,
+    job: JobId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    mark(connection, OUTPUTS_ERASED, job, now).await
+}
+
+async fn mark(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    job: JobId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(sql)
+        .bind(job.to_string())
+        .bind(now.as_millis())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn next_due(
+    pool: &SqlitePool,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    let at: Option<i64> = sqlx::query_scalar(NEXT_DUE)
+        .bind(now.as_millis())
+        .fetch_one(pool)
+        .await?;
+    Ok(at.map(Timestamp::from_millis))
+}
