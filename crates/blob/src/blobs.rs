@@ -1,0 +1,361 @@
+//! Where pictures are kept.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use object_store::{
+    ObjectMeta, ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, memory::InMemory,
+    path::Path as ObjectPath,
+};
+use tryon_core::time::Timestamp;
+
+use crate::{
+    key::{Folder, Key},
+    partial,
+};
+
+/// The pictures could not be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum BlobError {
+    /// The folder cannot be used.
+    #[error("the picture folder `{}` cannot be used", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The storage refused the folder.
+    #[error("the picture folder `{}` cannot be opened", path.display())]
+    Open {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: object_store::Error,
+    },
+    /// A picture could not be read, written or deleted.
+    #[error("the picture `{key}` cannot be {action}")]
+    Access {
+        /// Which.
+        key: Key,
+        /// `read`, `written` or `deleted`.
+        action: &'static str,
+        /// Why.
+        source: object_store::Error,
+    },
+    /// The pictures could not be listed.
+    #[error("the pictures below `{}` cannot be listed", folder.as_str())]
+    List {
+        /// Which of them.
+        folder: Folder,
+        /// Why.
+        source: object_store::Error,
+    },
+}
+
+/// The bytes of a picture as they arrive from the storage.
+pub type BlobStream =
+    std::pin::Pin<Box<dyn Stream<Item = Result<Bytes, BlobError>> + Send + 'static>>;
+
+/// A picture that was opened.
+pub struct Blob {
+    /// Its size in bytes.
+    pub size: u64,
+    /// What changes when the picture does, in quotes as HTTP wants it.
+    pub etag: String,
+    /// Its bytes.
+    pub stream: BlobStream,
+}
+
+/// Where pictures are kept. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Blobs {
+    storage: Arc<dyn ObjectStore>,
+    /// The folder, where there is one.
+    root: Option<Arc<Path>>,
+}
+
+impl Blobs {
+    /// Pictures below a folder, which is created for its owner alone where there is none.
+    pub fn disk(path: impl AsRef<Path>) -> Result<Self, BlobError> {
+        let path = path.as_ref();
+        let folder = |source| BlobError::Folder {
+            path: path.to_owned(),
+            source,
+        };
+        create_private(path).map_err(folder)?;
+        let root = fs::canonicalize(path).map_err(folder)?;
+        let storage = LocalFileSystem::new_with_prefix(&root)
+            .map_err(|source| BlobError::Open {
+                path: root.clone(),
+                source,
+            })?
+            // A row of the store names a picture from the moment that it was put.
+            .with_fsync(true)
+            .with_automatic_cleanup(true);
+        Ok(Self {
+            storage: Arc::new(storage),
+            root: Some(root.into()),
+        })
+    }
+
+    /// Pictures in memory, which end with the last clone.
+    pub fn memory() -> Self {
+        Self {
+            storage: Arc::new(InMemory::new()),
+            root: None,
+        }
+    }
+
+    /// Keeps a picture under `key`, in the place of one that was there. When this returns it is
+    /// durable; until then nobody sees a part of it.
+    pub async fn put(&self, key: &Key, picture: Bytes) -> Result<(), BlobError> {
+        let written = self.storage.put(&object_path(key), picture.into()).await;
+        written.map(drop).map_err(access(key, "written"))
+    }
+
+    /// The picture under `key`, whole.
+    pub async fn get(&self, key: &Key) -> Result<Option<Bytes>, BlobError> {
+        let result = match self.storage.get(&object_path(key)).await {
+            Ok(found) => found.bytes().await.map(Some),
+            Err(error) => Err(error),
+        };
+        absent_is_none(result).map_err(access(key, "read"))
+    }
+
+    /// The picture under `key`, to be read in pieces.
+    pub async fn open(&self, key: &Key) -> Result<Option<Blob>, BlobError> {
+        let found = self.storage.get(&object_path(key)).await.map(Some);
+        let Some(found) = absent_is_none(found).map_err(access(key, "read"))? else {
+            return Ok(None);
+        };
+        let key = *key;
+        Ok(Some(Blob {
+            size: found.meta.size,
+            etag: etag(&found.meta),
+            stream: found.into_stream().map_err(access(&key, "read")).boxed(),
+        }))
+    }
+
+    /// Deletes pictures. One that is absent is as good as deleted; the first failure is returned
+    /// after all were tried.
+    pub async fn delete(&self, keys: &[Key]) -> Result<(), BlobError> {
+        let mut outcome = Ok(());
+        for key in keys {
+            let deleted = self.storage.delete(&object_path(key)).await.map(Some);
+            let deleted = absent_is_none(deleted).map_err(access(key, "deleted"));
+            outcome = outcome.and(deleted.map(drop));
+        }
+        outcome
+    }
+
+    /// The pictures of a kind that were put before `older_than`, in no order. Files that are not
+    /// pictures of ours are left out.
+    pub async fn list(&self, folder: Folder, older_than: Timestamp) -> Result<Vec<Key>, BlobError> {
+        let prefix = ObjectPath::from(folder.as_str());
+        let old = |meta: &ObjectMeta| {
+            Timestamp::from_millis(meta.last_modified.timestamp_millis()) < older_than
+        };
+        self.storage
+            .list(Some(&prefix))
+            .try_filter(|meta| std::future::ready(old(meta)))
+            .try_filter_map(|meta| std::future::ready(Ok(key_of(&meta))))
+            // Another sweep may delete what is being listed.
+            .filter(|item| std::future::ready(!matches!(item, Err(error) if is_absent(error))))
+            .try_collect()
+            .await
+            .map_err(|source| BlobError::List { folder, source })
+    }
+
+    /// Erases what was being written when a process ended, and was not touched since
+    /// `older_than`. Returns how many such files there were.
+    pub async fn erase_partial(&self, older_than: Timestamp) -> Result<usize, BlobError> {
+        let Some(root) = self.root.clone() else {
+            return Ok(0);
+        };
+        let path = root.to_path_buf();
+        tokio::task::spawn_blocking(move || partial::erase(&root, older_than))
+            .await
+            .expect("BUG: erasing files does not panic")
+            .map_err(|source| BlobError::Folder { path, source })
+    }
+}
+
+fn object_path(key: &Key) -> ObjectPath {
+    ObjectPath::from(key.to_string())
+}
+
+fn key_of(meta: &ObjectMeta) -> Option<Key> {
+    meta.location.as_ref().parse().ok()
+}
+
+fn access(key: &Key, action: &'static str) -> impl Fn(object_store::Error) -> BlobError + use<> {
+    let key = *key;
+    move |source| BlobError::Access {
+        key,
+        action,
+        source,
+    }
+}
+
+fn is_absent(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::NotFound { .. })
+}
+
+fn absent_is_none<T>(
+    result: Result<Option<T>, object_store::Error>,
+) -> Result<Option<T>, object_store::Error> {
+    match result {
+        Err(error) if is_absent(&error) => Ok(None),
+        result => result,
+    }
+}
+
+fn etag(meta: &ObjectMeta) -> String {
+    match &meta.e_tag {
+        Some(tag) if tag.starts_with('"') => tag.clone(),
+        Some(tag) => format!("\"{tag}\""),
+        None => format!(
+            "\"{:x}-{:x}\"",
+            meta.last_modified.timestamp_millis(),
+            meta.size
+        ),
+    }
+}
+
+#[cfg(unix)]
+fn create_private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+}
+
+#[cfg(not(unix))]
+fn create_private(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use tryon_core::{id::JobId, task::OutputFormat};
+
+    use super::*;
+    use crate::key::Role;
+
+    const FUTURE: Timestamp = Timestamp::from_millis(i64::MAX);
+
+    fn job(byte: u8) -> JobId {
+        JobId::from_bytes([byte; 12])
+    }
+
+    fn each_storage() -> (tempfile::TempDir, [Blobs; 2]) {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Blobs::disk(folder.path().join("a/b")).unwrap();
+        (folder, [disk, Blobs::memory()])
+    }
+
+    #[tokio::test]
+    async fn what_was_put_is_read_whole_and_in_pieces() {
+        let (_folder, storages) = each_storage();
+        for blobs in storages {
+            let key = Key::output(job(1).sample(0).attempt(1), OutputFormat::Jpeg);
+            assert_eq!(blobs.get(&key).await.unwrap(), None);
+            assert!(blobs.open(&key).await.unwrap().is_none());
+            blobs.put(&key, Bytes::from_static(b"first")).await.unwrap();
+            blobs
+                .put(&key, Bytes::from_static(b"second"))
+                .await
+                .unwrap();
+            assert_eq!(blobs.get(&key).await.unwrap().unwrap(), "second");
+            let blob = blobs.open(&key).await.unwrap().unwrap();
+            assert_eq!(blob.size, 6);
+            assert!(
+                blob.etag.starts_with('"') && blob.etag.ends_with('"'),
+                "{}",
+                blob.etag
+            );
+            let pieces: Vec<Bytes> = blob.stream.try_collect().await.unwrap();
+            assert_eq!(pieces.concat(), b"second");
+        }
+    }
+
+    #[tokio::test]
+    async fn deleting_leaves_the_others_and_forgives_the_absent() {
+        let (_folder, storages) = each_storage();
+        for blobs in storages {
+            let [person, garment] = Role::ALL.map(|role| Key::upload(job(2), role));
+            blobs.put(&person, Bytes::from_static(b"p")).await.unwrap();
+            blobs.put(&garment, Bytes::from_static(b"g")).await.unwrap();
+            blobs.delete(&[person]).await.unwrap();
+            blobs
+                .delete(&[person, Key::upload(job(3), Role::Person)])
+                .await
+                .unwrap();
+            assert_eq!(blobs.get(&person).await.unwrap(), None);
+            assert_eq!(blobs.get(&garment).await.unwrap().unwrap(), "g");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_holds_one_kind_and_only_what_is_old_enough() {
+        let (_folder, storages) = each_storage();
+        for blobs in storages {
+            let upload = Key::upload(job(4), Role::Person);
+            let prepared = Key::prepared(job(4), Role::Person);
+            for key in [upload, prepared] {
+                blobs.put(&key, Bytes::from_static(b"x")).await.unwrap();
+            }
+            assert_eq!(blobs.list(Folder::Uploads, FUTURE).await.unwrap(), [upload]);
+            assert_eq!(
+                blobs.list(Folder::Prepared, FUTURE).await.unwrap(),
+                [prepared]
+            );
+            assert_eq!(blobs.list(Folder::Outputs, FUTURE).await.unwrap(), []);
+            let past = Timestamp::from_millis(0);
+            assert_eq!(blobs.list(Folder::Uploads, past).await.unwrap(), []);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unfinished_file_is_no_picture_and_can_be_erased() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::disk(folder.path()).unwrap();
+        let key = Key::upload(job(5), Role::Person);
+        blobs.put(&key, Bytes::from_static(b"x")).await.unwrap();
+        let unfinished = folder
+            .path()
+            .join(format!("{}#1", Key::upload(job(5), Role::Garment)));
+        fs::write(&unfinished, b"half").unwrap();
+        assert_eq!(blobs.list(Folder::Uploads, FUTURE).await.unwrap(), [key]);
+        assert_eq!(
+            blobs
+                .erase_partial(Timestamp::from_millis(0))
+                .await
+                .unwrap(),
+            0
+        );
+        assert_eq!(blobs.erase_partial(FUTURE).await.unwrap(), 1);
+        assert!(!unfinished.exists());
+        assert!(blobs.get(&key).await.unwrap().is_some());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_folder_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("pictures");
+        Blobs::disk(&root).unwrap();
+        assert_eq!(
+            fs::metadata(root).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
+    }
+}
