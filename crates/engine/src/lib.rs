@@ -3,9 +3,21 @@
 //! [`Engine`] is what a model implements: describe itself and run one request at a time,
 //! synchronously, reporting progress and stopping when asked. An engine runs in a process of its
 //! own, the worker, so that a crash, an out-of-memory kill or a broken device ends that process
-//! only; `worker` is the child's side of it and `supervisor` the parent's.
+//! only: [`worker::serve`] is the child's side of it and [`supervisor::Supervisor`] the parent's.
+//!
+//! ```no_run
+//! use tryon_engine::supervisor::{Supervisor, SupervisorConfig, WorkerCommand};
+//!
+//! let program = "/usr/bin/tryon".into();
+//! let command = WorkerCommand { program, args: vec!["worker".into()], env: Vec::new() };
+//! let supervisor = Supervisor::start(SupervisorConfig::new(command));
+//! println!("{:?}", supervisor.wait_loaded());
+//! ```
 
 pub mod engine;
+mod frame;
+pub mod supervisor;
+pub mod worker;
 
 pub use engine::{
     Description, Engine, EngineError, Load, Monitor, Options, Output, Refusal, Request, Step,

@@ -1,0 +1,141 @@
+//! The node's side: keeps one worker alive and gives it one run at a time.
+//!
+//! A thread owns the worker and decides everything; others read what the worker writes and hand it
+//! over. When the worker's output ends, the run under way ends as crashed and another worker is
+//! started. Callbacks run on the supervisor's thread: they hand over and return.
+
+mod child;
+mod config;
+mod keeper;
+mod run;
+mod state;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+};
+
+pub use self::{
+    config::{SupervisorConfig, WorkerCommand},
+    run::{OnEnd, OnStep, RunError, RunHandle, Unavailable},
+    state::WorkerState,
+};
+use self::{
+    keeper::{Keeper, Message},
+    run::Run,
+    state::Shared,
+};
+use crate::engine::{Description, Request};
+
+/// Keeps a worker alive. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Supervisor {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    messages: mpsc::Sender<Message>,
+    next_run: AtomicU64,
+}
+
+impl Supervisor {
+    /// Starts the worker's first process and the thread that looks after it.
+    pub fn start(config: SupervisorConfig) -> Self {
+        let shared = Arc::new(Shared::default());
+        let (messages, inbox) = mpsc::channel();
+        let keeper = Keeper::new(config, Arc::clone(&shared), messages.clone(), inbox);
+        thread::Builder::new()
+            .name("supervisor".to_owned())
+            .spawn(move || keeper.run())
+            .expect("BUG: a thread can be had at start");
+        let inner = Inner {
+            shared,
+            messages,
+            next_run: AtomicU64::new(1),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Where the worker is.
+    pub fn state(&self) -> WorkerState {
+        self.inner.shared.state()
+    }
+
+    /// What the engine says it is, once it was loaded for the first time.
+    pub fn description(&self) -> Option<Description> {
+        self.inner.shared.description()
+    }
+
+    /// The worker's process id, while there is one.
+    pub fn pid(&self) -> Option<u32> {
+        self.inner.shared.pid()
+    }
+
+    /// Whether a run is under way.
+    pub fn is_busy(&self) -> bool {
+        self.inner.shared.is_busy()
+    }
+
+    /// Calls `callback` with every new state, from now on.
+    pub fn on_change(&self, callback: impl Fn(&WorkerState) + Send + Sync + 'static) {
+        self.inner.shared.on_change(Box::new(callback));
+    }
+
+    /// Blocks until the worker is ready or has failed, and says which.
+    pub fn wait_loaded(&self) -> WorkerState {
+        self.inner.shared.wait_loaded()
+    }
+
+    /// Starts a run. `on_step` is called at each step, `on_end` exactly once.
+    pub fn run(
+        &self,
+        request: Request,
+        on_step: OnStep,
+        on_end: OnEnd,
+    ) -> Result<RunHandle, Unavailable> {
+        self.inner.shared.occupy()?;
+        let id = self.inner.next_run.fetch_add(1, Ordering::Relaxed);
+        let run = Run {
+            id,
+            request: Box::new(request),
+            on_step,
+            on_end,
+        };
+        if self.inner.messages.send(Message::Run(run)).is_err() {
+            return Err(Unavailable::Failed {
+                reason: "the worker was shut down".to_owned(),
+            });
+        }
+        Ok(RunHandle::new(id, self.inner.messages.clone()))
+    }
+
+    /// Ends the present worker, if any, and starts another at once, also after it was given up.
+    pub fn restart(&self) {
+        // Without a keeper there is nothing to restart: it was shut down.
+        let _ = self.inner.messages.send(Message::Restart);
+    }
+
+    /// Ends the worker and waits until it is gone. A run under way ends as crashed.
+    pub fn shutdown(&self) {
+        let (done, wait) = mpsc::channel();
+        if self.inner.messages.send(Message::Shutdown(done)).is_ok() {
+            // The keeper drops its end when it is done.
+            let _ = wait.recv();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let (done, _) = mpsc::channel();
+        let _ = self.messages.send(Message::Shutdown(done));
+    }
+}

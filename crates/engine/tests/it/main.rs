@@ -1,0 +1,5 @@
+//! The supervisor against real worker processes.
+
+mod supervisor;
+
+tryon_testkit::fake_worker!();

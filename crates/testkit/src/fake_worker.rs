@@ -1,0 +1,168 @@
+//! A worker process whose engine does what a request's prompt says.
+//!
+//! The test binary executes itself as the worker, so that tests run the real protocol between real
+//! processes without another binary to build. In `tests/it/main.rs`:
+//!
+//! ```ignore
+//! tryon_testkit::fake_worker!();
+//! ```
+//!
+//! and then start a supervisor with [`command`]. A prompt is words joined by `,`:
+//! `sleep:500` `steps:4` `crash` (a segmentation fault's signal) `abort` `kill` `exit:3` `oom`
+//! `refuse:pose|input|moderation` `hang` `print` `panic` `fault:words`.
+
+use std::{ffi::OsString, process, thread, time::Duration};
+
+use image::{DynamicImage, RgbImage};
+use rustix::process::{Signal, getpid, kill_process};
+use tryon_core::task::{Provider, Task};
+use tryon_engine::{
+    Description, Engine, EngineError, Monitor, Output, Refusal, Request, Step,
+    supervisor::WorkerCommand, worker,
+};
+
+/// The variable that makes the test binary a worker; its value chooses how loading goes.
+const VARIABLE: &str = "TRYON_FAKE_WORKER";
+
+/// Lets the test binary be a worker. Use it once, in the root of the test crate.
+#[macro_export]
+macro_rules! fake_worker {
+    () => {
+        #[test]
+        fn fake_worker() {
+            $crate::fake_worker::serve_if_asked();
+        }
+    };
+}
+
+/// What `fake_worker!` expands to: serves when this process was started as a worker.
+pub fn serve_if_asked() {
+    if let Ok(load) = std::env::var(VARIABLE) {
+        worker::serve(&move || load_as(&load));
+    }
+}
+
+/// The command that starts this test binary as a worker that loads at once.
+pub fn command() -> WorkerCommand {
+    command_with("ok")
+}
+
+/// The same, with another way to load: `ok`, `load-fail`, `load-crash` or `load-sleep:MS`.
+pub fn command_with(load: &str) -> WorkerCommand {
+    WorkerCommand {
+        program: std::env::current_exe().expect("a test binary knows its own path"),
+        args: ["fake_worker", "--exact", "--nocapture"]
+            .map(OsString::from)
+            .to_vec(),
+        env: vec![(VARIABLE.into(), load.into())],
+    }
+}
+
+fn load_as(load: &str) -> Result<Box<dyn Engine>, EngineError> {
+    match load.split_once(':').unwrap_or((load, "")) {
+        ("load-fail", _) => return Err(EngineError::Fault("the weights are missing".into())),
+        ("load-crash", _) => end_by(Signal::SEGV),
+        ("load-sleep", millis) => sleep(millis),
+        _ => {}
+    }
+    Ok(Box::new(FakeEngine))
+}
+
+/// Answers the person's picture, dimmed by the seed.
+struct FakeEngine;
+
+impl Engine for FakeEngine {
+    fn describe(&self) -> Description {
+        Description {
+            providers: vec![Provider::Preview],
+            tasks: vec![Task::Clothes, Task::Tattoo],
+            model_type: "fake".to_owned(),
+            model_version: "1.0.0".to_owned(),
+            backend: "cpu".to_owned(),
+            notice: Some("a test double".to_owned()),
+            default_steps: 2,
+        }
+    }
+
+    fn run(&mut self, request: &Request, monitor: &mut dyn Monitor) -> Result<Output, EngineError> {
+        let prompt = request.options.prompt.as_deref().unwrap_or_default();
+        for word in prompt.split(',').filter(|word| !word.is_empty()) {
+            act(word)?;
+        }
+        let total = request.options.steps;
+        for done in 1..=total {
+            if let Some(millis) = word_value(prompt, "step-sleep") {
+                sleep(millis);
+            }
+            monitor.step(Step { done, total })?;
+        }
+        Ok(dimmed(request))
+    }
+}
+
+fn word_value<'a>(prompt: &'a str, name: &str) -> Option<&'a str> {
+    prompt
+        .split(',')
+        .find_map(|word| word.strip_prefix(name)?.strip_prefix(':'))
+}
+
+fn act(word: &str) -> Result<(), EngineError> {
+    let (name, value) = word.split_once(':').unwrap_or((word, ""));
+    match name {
+        "sleep" => sleep(value),
+        "crash" => end_by(Signal::SEGV),
+        "kill" => end_by(Signal::KILL),
+        "abort" => process::abort(),
+        "exit" => process::exit(value.parse().unwrap_or(1)),
+        "oom" => {
+            return Err(EngineError::OutOfMemory {
+                needed: "7 GiB".to_owned(),
+            });
+        }
+        "fault" => return Err(EngineError::Fault(value.to_owned().into())),
+        "panic" => panic!("asked to panic"),
+        "print" => println!("what an engine prints"),
+        "hang" => loop {
+            thread::park();
+        },
+        "refuse" => {
+            return Err(EngineError::refused(
+                refusal(value),
+                format!("refused: {value}"),
+            ));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn refusal(name: &str) -> Refusal {
+    match name {
+        "pose" => Refusal::Pose,
+        "moderation" => Refusal::Moderation,
+        _ => Refusal::Input,
+    }
+}
+
+fn sleep(millis: &str) {
+    thread::sleep(Duration::from_millis(millis.parse().unwrap_or(0)));
+}
+
+/// Sends itself a signal until it is dead: the runtime's handler swallows the first SIGSEGV.
+fn end_by(signal: Signal) -> ! {
+    loop {
+        let _ = kill_process(getpid(), signal);
+    }
+}
+
+fn dimmed(request: &Request) -> Output {
+    let mut picture: RgbImage = DynamicImage::ImageRgba8(request.person.clone()).into_rgb8();
+    let dim = u8::try_from(request.options.seed % 32).unwrap_or(0);
+    picture
+        .iter_mut()
+        .for_each(|value| *value = value.saturating_sub(dim));
+    Output {
+        picture,
+        metadata: vec![("Comment".to_owned(), "a test double".to_owned())],
+    }
+}
