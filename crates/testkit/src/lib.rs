@@ -1,4 +1,3 @@
 //! testkit
 
 pub mod drawing;
-pub mod fake_worker;
