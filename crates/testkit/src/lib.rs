@@ -1,3 +1,4 @@
 //! testkit
 
 pub mod drawing;
+pub mod fake_worker;
