@@ -246,8 +246,8 @@ pub trait Store: Send + Sync + 'static {
     /// Every node, by name.
     async fn list_nodes(&self) -> Result<Vec<Node>, StoreError>;
 
-    /// Records what a probe found. `Ready` ends the row of faults. A node that is not configured
-    /// any more is passed over, here and below.
+    /// Records what a probe found. Faults stay counted: a node that answers probes can fail every
+    /// attempt all the same. A node that is not configured any more is passed over, here and below.
     async fn set_node_state(
         &self,
         name: &str,
@@ -260,6 +260,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Counts a fault of the node; returns how many it has had in a row, 0 for an unknown one.
     async fn count_node_fault(&self, name: &str) -> Result<u32, StoreError>;
+
+    /// Ends a node's row of faults: it delivered an image.
+    async fn clear_node_faults(&self, name: &str) -> Result<(), StoreError>;
 
     // ── audit ──────────────────────────────────────────────────────────────────────────────────
 

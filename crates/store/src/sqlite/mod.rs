@@ -47,6 +47,8 @@ mod open;
 mod settle;
 mod submit;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 /// The store in one `SQLite` file. Clones share its connections.
@@ -343,6 +345,14 @@ impl Store for SqliteStore {
         let name = name.to_owned();
         write(&self.writer, move |tx| {
             Box::pin(node::count_fault(tx, name))
+        })
+        .await
+    }
+
+    async fn clear_node_faults(&self, name: &str) -> Result<(), StoreError> {
+        let name = name.to_owned();
+        write(&self.writer, move |tx| {
+            Box::pin(node::clear_faults(tx, name))
         })
         .await
     }

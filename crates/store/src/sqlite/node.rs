@@ -23,14 +23,14 @@ const LIST: &str = "
     SELECT name, url, state, providers, attempt, hold_until, faults FROM nodes ORDER BY name";
 
 const SET_STATE: &str = "
-    UPDATE nodes SET state = $2, providers = $3,
-        faults = CASE WHEN $2 = 'ready' THEN 0 ELSE faults END
-    WHERE name = $1";
+    UPDATE nodes SET state = $2, providers = $3 WHERE name = $1";
 
 const HOLD: &str = "UPDATE nodes SET hold_until = $2 WHERE name = $1";
 
 const COUNT_FAULT: &str = "
     UPDATE nodes SET faults = faults + 1 WHERE name = $1 RETURNING faults";
+
+const CLEAR_FAULTS: &str = "UPDATE nodes SET faults = 0 WHERE name = $1 AND faults > 0";
 
 const ASSIGN: &str = "
     UPDATE nodes SET attempt = $2, assigned_at = $3 WHERE name = $1 AND attempt IS NULL";
@@ -103,6 +103,17 @@ pub(super) async fn count_fault(
         .fetch_optional(connection)
         .await?;
     number("nodes.faults", faults.unwrap_or(0))
+}
+
+pub(super) async fn clear_faults(
+    connection: &mut SqliteConnection,
+    name: String,
+) -> Result<(), StoreError> {
+    sqlx::query(CLEAR_FAULTS)
+        .bind(name)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Marks an idle node. False when it is not idle any more.

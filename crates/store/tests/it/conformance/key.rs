@@ -1,0 +1,91 @@
+use tryon_core::{id::KeyId, limit::Limits};
+use tryon_store::{NewKey, Store, StoreError};
+
+use crate::fixture::{account_id, at};
+
+fn key(number: u8, account: u8) -> NewKey {
+    NewKey {
+        id: KeyId::from_bytes([number; 12]),
+        account: account_id(account),
+        name: format!("key {number}"),
+        prefix: format!("try_{number}"),
+        hash: [number; 32],
+    }
+}
+
+async fn make_accounts(store: &dyn Store) {
+    for number in [1, 2] {
+        let id = account_id(number);
+        store
+            .create_account(id, "", Limits::default(), at(0))
+            .await
+            .unwrap();
+    }
+}
+
+pub(super) async fn a_key_opens_its_account(store: &dyn Store) {
+    make_accounts(store).await;
+    store.create_key(key(1, 1), at(1)).await.unwrap();
+    store.create_key(key(2, 2), at(1)).await.unwrap();
+
+    let (id, account) = store.find_account_by_key(&[2; 32]).await.unwrap().unwrap();
+    assert_eq!(
+        (id, account.id),
+        (KeyId::from_bytes([2; 12]), account_id(2))
+    );
+    assert_eq!(store.find_account(account.id).await.unwrap(), Some(account));
+    assert_eq!(store.find_account_by_key(&[3; 32]).await.unwrap(), None);
+}
+
+pub(super) async fn a_revoked_key_opens_nothing(store: &dyn Store) {
+    make_accounts(store).await;
+    let (first, second) = (key(1, 1), key(2, 1));
+    let (first_id, unknown) = (first.id, KeyId::from_bytes([9; 12]));
+    store.create_key(first, at(1)).await.unwrap();
+    store.create_key(second, at(1)).await.unwrap();
+
+    assert!(store.revoke_key(first_id, at(2)).await.unwrap());
+    assert_eq!(store.find_account_by_key(&[1; 32]).await.unwrap(), None);
+    assert!(store.find_account_by_key(&[2; 32]).await.unwrap().is_some());
+
+    assert!(!store.revoke_key(first_id, at(3)).await.unwrap());
+    assert!(!store.revoke_key(unknown, at(3)).await.unwrap());
+    let keys = store.list_keys(account_id(1)).await.unwrap();
+    assert_eq!(keys[0].revoked_at, Some(at(2)));
+}
+
+pub(super) async fn keys_are_listed_oldest_first(store: &dyn Store) {
+    make_accounts(store).await;
+    for (number, account, second) in [(1, 1, 30), (2, 1, 10), (3, 2, 20), (4, 1, 20)] {
+        store
+            .create_key(key(number, account), at(second))
+            .await
+            .unwrap();
+    }
+    store
+        .revoke_key(KeyId::from_bytes([4; 12]), at(40))
+        .await
+        .unwrap();
+
+    let keys = store.list_keys(account_id(1)).await.unwrap();
+    let names: Vec<_> = keys.iter().map(|key| key.name.as_str()).collect();
+    assert_eq!(names, ["key 2", "key 4", "key 1"]);
+    assert_eq!(keys[0].account, account_id(1));
+    assert_eq!(keys[0].prefix, "try_2");
+    assert_eq!((keys[0].created_at, keys[0].revoked_at), (at(10), None));
+    assert_eq!(keys[1].revoked_at, Some(at(40)));
+}
+
+pub(super) async fn a_key_needs_an_account(store: &dyn Store) {
+    let refused = store.create_key(key(1, 9), at(1)).await;
+    assert!(matches!(refused, Err(StoreError::NoSuchAccount(id)) if id == account_id(9)));
+
+    make_accounts(store).await;
+    store.create_key(key(1, 1), at(1)).await.unwrap();
+    let same_secret = NewKey {
+        hash: [1; 32],
+        ..key(2, 2)
+    };
+    let refused = store.create_key(same_secret, at(2)).await;
+    assert!(matches!(refused, Err(StoreError::Database(_))));
+}

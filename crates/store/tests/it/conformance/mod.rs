@@ -1,0 +1,115 @@
+//! What [`tryon_store::Store`] promises, one test a promise, for every backend.
+
+mod account;
+mod dispatch;
+mod job;
+mod key;
+mod node;
+mod settle;
+mod sweep;
+
+macro_rules! cases {
+    ($open:path; $($subject:ident { $($case:ident,)+ })+) => {
+        $(mod $subject {
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    let opened = $open().await;
+                    crate::conformance::$subject::$case(&*opened.store).await;
+                    assert_eq!(opened.store.audit().await.unwrap(), []);
+                }
+            )+
+        })+
+    };
+}
+
+/// Runs the suite on the stores that `$open` opens; the ledger is audited after each test.
+macro_rules! conformance {
+    ($backend:ident) => {
+        mod $backend {
+            cases! { crate::fixture::$backend;
+                account {
+                    an_account_starts_without_credits,
+                    accounts_are_listed_oldest_first,
+                    limits_are_replaced,
+                    a_grant_goes_to_its_pool,
+                }
+                key {
+                    a_key_opens_its_account,
+                    a_revoked_key_opens_nothing,
+                    keys_are_listed_oldest_first,
+                    a_key_needs_an_account,
+                }
+                job {
+                    a_job_reads_back,
+                    a_job_reserves_one_credit_a_sample,
+                    without_credits_nothing_is_done,
+                    reserved_credits_are_not_spent_twice,
+                    too_many_jobs_are_refused_until_one_ends,
+                    a_job_needs_an_account,
+                    an_id_is_used_once,
+                    a_job_without_samples_is_refused,
+                    jobs_are_listed_newest_first_in_pages,
+                    the_oldest_job_is_prepared_first,
+                    a_preparation_is_leased,
+                    a_job_past_its_deadline_is_not_prepared,
+                    preparation_ends_once,
+                }
+                dispatch {
+                    an_assignment_says_what_to_do,
+                    samples_of_the_oldest_job_go_first,
+                    a_deferred_sample_keeps_its_age,
+                    a_node_works_on_one_sample,
+                    at_most_the_limit_is_given_out,
+                    a_provider_is_served_by_itself_only,
+                    only_ready_idle_nodes_are_given_work,
+                    the_longest_idle_node_is_next,
+                    unprepared_and_overdue_jobs_stay,
+                    an_accepted_attempt_runs_and_extends_its_lease,
+                    a_deferred_attempt_is_not_lost,
+                    a_lost_attempt_is_queued_again,
+                    an_attempt_is_lost_once,
+                    lost_too_often_the_sample_fails,
+                    who_is_not_current_changes_nothing,
+                }
+                settle {
+                    the_last_sample_settles_the_job,
+                    what_was_not_delivered_is_released,
+                    without_an_image_nothing_is_charged,
+                    the_subscription_is_used_first,
+                    a_duplicate_changes_nothing,
+                    an_image_of_an_earlier_attempt_counts,
+                    an_image_for_a_queued_sample_counts,
+                    a_failure_of_an_earlier_attempt_does_not_count,
+                    an_attempt_that_never_was_is_unknown,
+                    an_ended_job_is_released,
+                    an_ended_job_keeps_what_was_delivered,
+                    the_reason_of_the_end_is_the_jobs_error,
+                    a_job_ends_once,
+                    after_the_end_nothing_counts,
+                    an_unprepared_job_can_be_ended,
+                }
+                sweep {
+                    leases_that_ran_out_are_listed_oldest_first,
+                    jobs_past_their_deadline_are_listed_oldest_first,
+                    inputs_of_ended_jobs_are_erasable_once,
+                    outputs_are_erasable_after_their_time,
+                    the_next_moment_is_known,
+                    nothing_is_due_in_an_idle_store,
+                }
+                node {
+                    the_list_follows_the_configuration,
+                    a_node_that_moved_is_unknown,
+                    a_probe_is_recorded,
+                    faults_are_counted_in_a_row,
+                    a_hold_is_replaced,
+                    an_unconfigured_node_is_passed_over,
+                    a_removed_node_leaves_its_sample_to_the_lease,
+                }
+            }
+        }
+    };
+}
+
+conformance!(sqlite_file);
+conformance!(sqlite_memory);

@@ -1,0 +1,113 @@
+//! The file itself.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+
+use tryon_store::{SqliteStore, Store, StoreError};
+
+use crate::fixture::{account_id, at, many_jobs, rich_account, submit};
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn what_is_created_is_for_its_owner_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("data/store");
+    let path = folder.join("tryon.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    rich_account(&store, 1).await;
+    assert_eq!(mode(&folder), 0o700);
+    for entry in fs::read_dir(&folder).unwrap() {
+        let entry = entry.unwrap().path();
+        assert_eq!(mode(&entry), 0o600, "{}", entry.display());
+    }
+    assert!(
+        folder.join("tryon.db-wal").exists(),
+        "the log is there to be looked at"
+    );
+}
+
+#[tokio::test]
+async fn an_operators_mode_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tryon.db");
+    SqliteStore::open(&path).await.unwrap().close().await;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    SqliteStore::open(&path).await.unwrap().close().await;
+    assert_eq!(mode(&path), 0o640);
+}
+
+#[tokio::test]
+async fn what_was_stored_is_there_after_reopening() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tryon.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    rich_account(&store, 5).await;
+    let job = submit(&store, 1, 2).await;
+    let (account, found) = (
+        store.find_account(account_id(1)).await.unwrap(),
+        store.find_job(job).await.unwrap(),
+    );
+    store.close().await;
+    let closed = store.find_job(job).await;
+    assert!(matches!(closed, Err(StoreError::Database(_))));
+
+    let store = SqliteStore::open(&path).await.unwrap();
+    assert_eq!(store.find_account(account_id(1)).await.unwrap(), account);
+    assert_eq!(store.find_job(job).await.unwrap(), found);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tryon.db");
+    fs::write(
+        &path,
+        "these are not the rows you are looking for".repeat(100),
+    )
+    .unwrap();
+    assert!(matches!(
+        SqliteStore::open(&path).await,
+        Err(StoreError::Database(_))
+    ));
+    let absent = folder.path().join("file/inside");
+    fs::write(folder.path().join("file"), "").unwrap();
+    assert!(matches!(
+        SqliteStore::open(&absent).await,
+        Err(StoreError::Database(_))
+    ));
+}
+
+/// An older program must not write to what a newer one made.
+#[tokio::test]
+async fn a_schema_of_another_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tryon.db");
+    SqliteStore::open(&path).await.unwrap().close().await;
+    let changed = "UPDATE _sqlx_migrations SET version = 9999";
+    crate::corruption::execute(&path, changed).await.unwrap();
+    assert!(matches!(
+        SqliteStore::open(&path).await,
+        Err(StoreError::Migration(_))
+    ));
+}
+
+#[tokio::test]
+async fn stores_in_memory_are_apart() {
+    let first = SqliteStore::open(":memory:").await.unwrap();
+    let second = SqliteStore::open(":memory:").await.unwrap();
+    first
+        .create_account(account_id(1), "", many_jobs(), at(0))
+        .await
+        .unwrap();
+    assert!(
+        first
+            .clone()
+            .find_account(account_id(1))
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert_eq!(second.list_accounts().await.unwrap(), []);
+}
