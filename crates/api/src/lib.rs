@@ -5,6 +5,7 @@
 //!
 //! | module | spoken between |
 //! |---|---|
+//! | [`public`] | clients, and a gateway |
 //! | [`node`] | whoever dispatches, and a node |
 //! | [`callback`] | a node, and whoever waits for its results |
 //!
@@ -21,3 +22,4 @@
 
 pub mod callback;
 pub mod node;
+pub mod public;

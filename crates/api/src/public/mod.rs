@@ -1,0 +1,45 @@
+//! The public API: what clients send and are answered.
+//!
+//! A request type is what is on the wire, with borrowed texts, so that a picture of 20 MB within a
+//! body is not copied to be looked at. Its `check` turns it into a [`Submission`], which cannot be
+//! wrong: [`parse`] does both.
+//!
+//! What is unknown is ignored, `null` is as good as absent, and a known field of a wrong type or
+//! value, or one that is there twice, is a [`RequestFault`] that names it.
+//!
+//! ```
+//! use tryon_api::public::{self, ImageSource};
+//! use tryon_core::task::{Haircut, Task, TaskOptions};
+//!
+//! let body = br#"{"face_image": "https://example.org/me.jpg", "haircut": "BobCut"}"#;
+//! let submission = public::parse(Task::Hairstyle, body)?;
+//! assert!(matches!(submission.person, ImageSource::Url(_)));
+//! assert_eq!(
+//!     submission.options,
+//!     TaskOptions::Hairstyle { haircut: Haircut::BobCut, hair_color: None }
+//! );
+//!
+//! let fault = public::parse(Task::Hairstyle, br#"{"haircut": 7}"#).unwrap_err();
+//! assert_eq!(fault.to_string(), "`haircut` is wrong: a number, not a text");
+//! # Ok::<(), public::RequestFault>(())
+//! ```
+
+mod answer;
+mod clothes;
+mod fault;
+mod field;
+mod hairstyle;
+mod image;
+mod submission;
+mod tattoo;
+
+pub use self::{
+    answer::{CreditAnswer, Credits, ErrorBody, JobFailure, JobStatus, StatusAnswer, Submitted},
+    clothes::ClothesRequest,
+    fault::RequestFault,
+    field::{RegionField, Text, Whole},
+    hairstyle::HairstyleRequest,
+    image::ImageSource,
+    submission::{MAX_SAMPLES, MAX_URL, MAX_WORDS, Submission, parse},
+    tattoo::TattooRequest,
+};
