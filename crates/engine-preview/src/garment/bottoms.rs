@@ -4,7 +4,7 @@ use super::landmark::{find_axis, pixel};
 use super::{Cutout, GarmentError, Source};
 use crate::geometry::{Point, Side, Sides};
 use crate::raster::plane::{Gray, Mask};
-use crate::raster::run::{bottom_profile, central_run};
+use crate::raster::run::{Run, bottom_profile, central_run};
 
 /// Trousers, shorts or a skirt, ready to be fitted.
 #[derive(Debug, Clone)]
@@ -61,13 +61,12 @@ impl LowerLandmarks {
         self.bottom - self.top + 1.0
     }
 
-    pub(super) fn find(mask: &Mask) -> Result<Self, GarmentError> {
+    pub(crate) fn find(mask: &Mask) -> Result<Self, GarmentError> {
         let bounds = mask.bounds().ok_or(GarmentError::Blank)?;
         let axis = find_axis(mask).ok_or(GarmentError::Blank)?.column;
         let (top, bottom) = (bounds.y0 as f64, (bounds.y1 - 1) as f64);
         let (width, height) = (bounds.width() as f64, bounds.height() as f64);
-        let row = pixel(top + 0.02 * height, mask.height - 2) + 1;
-        let waist = central_run(mask, row, axis).ok_or(GarmentError::NoLandmark {
+        let waist = find_waist(mask, axis, top, height).ok_or(GarmentError::NoLandmark {
             landmark: "waistband",
         })?;
         let at = |x: usize| Point::new(x as f64, top + 0.01 * height);
@@ -83,6 +82,17 @@ impl LowerLandmarks {
     }
 }
 
+/// The run of the waistband just under the top, or a little lower where that is ragged.
+fn find_waist(mask: &Mask, axis: f64, top: f64, height: f64) -> Option<Run> {
+    let run = |share: f64| {
+        let row = pixel(top + share * height, mask.height - 2) + 1;
+        central_run(mask, row, axis)
+    };
+    let (upper, lower) = (run(0.02), run(0.05));
+    let ragged = |run: &Run| lower.is_some_and(|lower| run.len() < lower.len() * 3 / 4);
+    upper.filter(|run| !ragged(run)).or(lower)
+}
+
 /// The column near the axis whose lower end is highest.
 fn find_crotch(mask: &Mask, axis: f64, reach: f64) -> Option<Point> {
     let last = mask.width - 1;
@@ -91,4 +101,68 @@ fn find_crotch(mask: &Mask, axis: f64, reach: f64) -> Option<Point> {
     columns
         .filter_map(|x| Some(Point::new(x as f64, profile[x]?)))
         .reduce(|best, next| if next.y < best.y { next } else { best })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::garment::fixture::{Drawing, SKIRT, TROUSERS};
+    use crate::raster::plane::Rect;
+
+    #[test]
+    fn trousers_have_a_waist_and_a_crotch() {
+        let drawing = Drawing::new(TROUSERS);
+        let garment = LowerGarment::analyse(drawing.draw().source()).unwrap();
+        let found = &garment.landmarks;
+        let place = |p: Point| drawing.place(p * (1.0 / garment.cutout.scale), &garment.cutout);
+        let crotch = place(found.crotch.expect("trousers have legs"));
+        assert!(crotch.distance(Point::new(0.0, 0.40)) < 0.02, "{crotch:?}");
+        assert!(place(found.waist.left).distance(Point::new(-0.18, 0.06)) < 0.02);
+        assert!(place(found.waist.right).distance(Point::new(0.18, 0.06)) < 0.02);
+        assert!((found.height() / garment.cutout.small.height as f64) > 0.9);
+    }
+
+    #[test]
+    fn the_halves_share_the_axis_and_nothing_else() {
+        let garment = LowerGarment::analyse(Drawing::new(TROUSERS).draw().source()).unwrap();
+        let both = garment
+            .halves
+            .left
+            .zip_with(&garment.halves.right, |&l, &r| l > 0.0 && r > 0.0);
+        let axis = garment.landmarks.axis / garment.cutout.scale;
+        let bounds = both.bounds().expect("the halves overlap");
+        assert!(bounds.width() as f64 <= 6.0 / garment.cutout.scale + 1.0);
+        assert!((bounds.x0 as f64) < axis && bounds.x1 as f64 > axis);
+    }
+
+    #[test]
+    fn skirts_have_no_crotch() {
+        let garment = LowerGarment::analyse(Drawing::new(SKIRT).draw().source()).unwrap();
+        assert_eq!(garment.landmarks.crotch, None);
+    }
+
+    #[test]
+    fn a_ragged_top_is_not_the_waist() {
+        let mut mask = Mask::new(200, 400, false);
+        mask.fill_rect(
+            Rect {
+                x0: 40,
+                y0: 20,
+                x1: 160,
+                y1: 390,
+            },
+            true,
+        );
+        mask.fill_rect(
+            Rect {
+                x0: 95,
+                y0: 5,
+                x1: 105,
+                y1: 20,
+            },
+            true,
+        );
+        let found = LowerLandmarks::find(&mask).unwrap();
+        assert_eq!((found.waist.left.x, found.waist.right.x), (40.0, 159.0));
+    }
 }

@@ -1,7 +1,7 @@
 //! Soft edges: alphas of the garment and its parts, and colours that reach past them.
 
 use super::Landmarks;
-use crate::geometry::{Point, Side, Sides};
+use crate::geometry::{Point, Sides};
 use crate::raster::blur::{gaussian, gaussian_fast};
 use crate::raster::distance::nearest_within;
 use crate::raster::morphology::{dilate_disk, dilate_square, erode, erode_square};
@@ -49,67 +49,75 @@ pub(super) fn part_alphas(
         return (torso, None);
     };
     let parts = Sides::from_fn(|side| {
-        let sleeve = resize_mask_nearest(&sleeves[side].mask, alpha.width, alpha.height);
-        let region = sleeve_region(&sleeve, scale);
-        cut_sleeve(&mut torso, &sleeve, region, landmarks, side, scale);
-        sleeve_alpha(alpha, &sleeve, region, scale)
+        let mask = resize_mask_nearest(&sleeves[side].mask, alpha.width, alpha.height);
+        let seam = (landmarks.shoulder[side], landmarks.armpit[side]);
+        let sleeve = SleeveCut::new(&mask, seam, scale);
+        sleeve.take_from(&mut torso);
+        sleeve.alpha(alpha)
     });
     (torso, Some(parts))
 }
 
-/// The seam overlap in pixels of the crop.
-fn seam_radius(scale: f64) -> usize {
-    (SEAM / scale).round_ties_even() as usize
-}
-
-/// The box around a sleeve outside of which its alphas are settled.
-fn sleeve_region(sleeve: &Mask, scale: f64) -> Rect {
-    let margin = seam_radius(scale) + (5.0 / scale) as usize + 4;
-    let nothing = Rect {
-        x0: 0,
-        y0: 0,
-        x1: 0,
-        y1: 0,
-    };
-    sleeve
-        .bounds()
-        .unwrap_or(nothing)
-        .grown(margin, sleeve.width, sleeve.height)
-}
-
-fn sleeve_alpha(alpha: &Gray, sleeve: &Mask, region: Rect, scale: f64) -> Gray {
-    let wide = dilate_disk(&sleeve.crop(region), seam_radius(scale));
-    let soft = smooth(&wide, 0.6 / scale);
-    let product = alpha.crop(region).zip_with(&soft, |a, s| a * s);
-    let mut part = Gray::new(alpha.width, alpha.height, 0.0);
-    part.paste(&product, region.x0, region.y0);
-    part
-}
-
-/// Takes the sleeve, but for a band along its seam, out of the torso.
-fn cut_sleeve(
-    torso: &mut Gray,
-    sleeve: &Mask,
+/// A sleeve and its seam in the box that it takes up, at the resolution of the crop.
+struct SleeveCut {
+    /// Outside of this box the alphas do not depend on the sleeve.
     region: Rect,
-    landmarks: &Landmarks,
-    side: Side,
+    /// The sleeve in that box.
+    mask: Mask,
+    shoulder: Point,
+    armpit: Point,
     scale: f64,
-) {
-    let full = |p: Point| p * (1.0 / scale) - Point::new(region.x0 as f64, region.y0 as f64);
-    let (shoulder, armpit) = (full(landmarks.shoulder[side]), full(landmarks.armpit[side]));
-    let reach = (shoulder - armpit) * 0.3;
-    let mut outer = sleeve.crop(region);
-    let width = 2 * seam_radius(scale) + 1;
-    draw_line(
-        &mut outer,
-        shoulder + reach,
-        armpit - reach * 0.2,
-        width,
-        false,
-    );
-    let soft = smooth(&dilate_square(&outer, 1), 0.8 / scale);
-    let cut = torso.crop(region).zip_with(&soft, |t, s| t * (1.0 - s));
-    torso.paste(&cut, region.x0, region.y0);
+    /// How far the sleeve and the torso overlap.
+    overlap: usize,
+}
+
+impl SleeveCut {
+    /// `seam` runs from the shoulder to the armpit, in analysis pixels.
+    fn new(sleeve: &Mask, seam: (Point, Point), scale: f64) -> Self {
+        let overlap = (SEAM / scale).round_ties_even() as usize;
+        let margin = overlap + (5.0 / scale) as usize + 4;
+        let nothing = Rect {
+            x0: 0,
+            y0: 0,
+            x1: 0,
+            y1: 0,
+        };
+        let bounds = sleeve.bounds().unwrap_or(nothing);
+        let region = bounds.grown(margin, sleeve.width, sleeve.height);
+        let corner = Point::new(region.x0 as f64, region.y0 as f64);
+        let place = |p: Point| p * (1.0 / scale) - corner;
+        Self {
+            mask: sleeve.crop(region),
+            shoulder: place(seam.0),
+            armpit: place(seam.1),
+            region,
+            scale,
+            overlap,
+        }
+    }
+
+    /// The part of `alpha` on the sleeve and a little beyond.
+    fn alpha(&self, alpha: &Gray) -> Gray {
+        let wide = dilate_disk(&self.mask, self.overlap);
+        let soft = smooth(&wide, 0.6 / self.scale);
+        let product = alpha.crop(self.region).zip_with(&soft, |a, s| a * s);
+        let mut part = Gray::new(alpha.width, alpha.height, 0.0);
+        part.paste(&product, self.region.x0, self.region.y0);
+        part
+    }
+
+    /// Takes the sleeve, but for a band along its seam, out of the alpha of the torso.
+    fn take_from(&self, torso: &mut Gray) {
+        let reach = (self.shoulder - self.armpit) * 0.3;
+        let (from, to) = (self.shoulder + reach, self.armpit - reach * 0.2);
+        let mut outer = self.mask.clone();
+        draw_line(&mut outer, from, to, 2 * self.overlap + 1, false);
+        let soft = smooth(&dilate_square(&outer, 1), 0.8 / self.scale);
+        let cut = torso
+            .crop(self.region)
+            .zip_with(&soft, |t, s| t * (1.0 - s));
+        torso.paste(&cut, self.region.x0, self.region.y0);
+    }
 }
 
 fn smooth(mask: &Mask, sigma: f64) -> Gray {

@@ -33,3 +33,47 @@ fn texture(picture: &Color, neckline: &Neckline) -> f64 {
     let lightness = gaussian(&rgb_to_lab(picture).channel(0), 1.0);
     median(&sobel_magnitude(&lightness).select(&inside)) / 8.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::garment::UpperGarment;
+    use crate::garment::fixture::{Drawing, NECK, TEE, coverage};
+
+    fn opening_of(drawing: Drawing) -> Option<(usize, f64)> {
+        let garment = UpperGarment::analyse(drawing.draw().source()).unwrap();
+        let cutout = &garment.cutout;
+        let opening = find_opening(&cutout.small, &cutout.small_mask, &garment.landmarks)?;
+        let truth = coverage(NECK).map(|&v| v > 0.5).count() as f64;
+        let scale = cutout.scale;
+        Some((
+            opening.count(),
+            opening.count() as f64 / (scale * scale * truth),
+        ))
+    }
+
+    #[test]
+    fn a_dark_inside_is_told_from_the_front() {
+        let drawing = Drawing {
+            neck: true,
+            ..Drawing::new(TEE)
+        };
+        let (_, share) = opening_of(drawing).expect("the inside shows");
+        assert!((0.75..1.25).contains(&share), "{share}");
+    }
+
+    #[test]
+    fn a_closed_front_has_no_opening() {
+        assert_eq!(opening_of(Drawing::new(TEE)), None);
+    }
+
+    #[test]
+    fn a_black_inside_of_a_black_tee_is_left_alone() {
+        let black = Drawing {
+            cloth: [22.0, 22.0, 24.0],
+            neck: true,
+            ..Drawing::new(TEE)
+        };
+        assert_eq!(opening_of(black), None);
+    }
+}

@@ -152,3 +152,134 @@ fn deviation(values: &[f32]) -> f64 {
     let squares = values.iter().map(|&v| (f64::from(v) - mean).powi(2));
     (squares.sum::<f64>() / values.len().max(1) as f64).sqrt()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::garment::fixture::{Drawing, Outline, Picture, SIDE, TANK, TEE, coverage};
+    use crate::raster::sample::resize_bilinear;
+
+    fn found(picture: &Picture) -> Mask {
+        let color = Color::from_image(&picture.image);
+        let small = crate::raster::sample::resize_area(&color, 512, 512);
+        resize_bilinear(&segment(&small), SIDE, SIDE).map(|&v| v > 0.5)
+    }
+
+    fn assert_found(drawing: Drawing, least: f64) {
+        let picture = drawing.draw();
+        let overlap = picture.overlap(&found(&picture));
+        assert!(overlap > least, "IoU {overlap}");
+    }
+
+    #[test]
+    fn finds_garments_on_plain_and_uneven_backdrops() {
+        for outline in [TEE, TANK] {
+            assert_found(Drawing::new(outline), 0.98);
+            assert_found(
+                Drawing {
+                    gradient: -60.0,
+                    ..Drawing::new(outline)
+                },
+                0.98,
+            );
+            let dark = Drawing {
+                backdrop: [60.0, 62.0, 70.0],
+                ..Drawing::new(outline)
+            };
+            assert_found(
+                Drawing {
+                    cloth: [210.0, 190.0, 60.0],
+                    ..dark
+                },
+                0.98,
+            );
+        }
+    }
+
+    #[test]
+    fn leaves_cast_shadows_to_the_backdrop() {
+        assert_found(
+            Drawing {
+                shadow: 0.2,
+                ..Drawing::new(TEE)
+            },
+            0.975,
+        );
+    }
+
+    #[test]
+    fn finds_white_on_nearly_white() {
+        let white = Drawing {
+            cloth: [253.0; 3],
+            backdrop: [243.0; 3],
+            ..Drawing::new(TEE)
+        };
+        assert_found(
+            Drawing {
+                shadow: 0.05,
+                ..white
+            },
+            0.96,
+        );
+    }
+
+    #[test]
+    fn finds_a_garment_that_runs_out_of_the_picture() {
+        const WIDE: Outline = &[
+            (0.0, 0.2),
+            (0.3, 0.2),
+            (0.6, 0.5),
+            (0.35, 0.6),
+            (0.35, 1.1),
+            (0.0, 1.1),
+        ];
+        assert_found(Drawing::new(WIDE), 0.96);
+    }
+
+    #[test]
+    fn backdrop_in_the_loop_of_a_strap_is_cut_out() {
+        let picture = loop_at(0.12);
+        let mask = found(&picture);
+        assert!(
+            picture.overlap(&mask) > 0.97,
+            "IoU {}",
+            picture.overlap(&mask)
+        );
+        assert!(!mask[(SIDE / 2, (0.12 * SIDE as f64) as usize)]);
+    }
+
+    #[test]
+    fn a_print_of_the_backdrops_colour_stays() {
+        let mask = found(&loop_at(0.55));
+        assert!(mask[(SIDE / 2, (0.55 * SIDE as f64) as usize)]);
+    }
+
+    /// A garment with a hole of the backdrop's exact colour at a height.
+    fn loop_at(height: f64) -> Picture {
+        const BLOCK: Outline = &[(0.0, 0.06), (0.25, 0.06), (0.25, 0.94), (0.0, 0.94)];
+        let drawing = Drawing {
+            shadow: 0.0,
+            ..Drawing::new(BLOCK)
+        };
+        let mut picture = drawing.draw();
+        let hole = coverage(&[
+            (0.0, height - 0.05),
+            (0.12, height - 0.05),
+            (0.12, height + 0.05),
+            (0.0, height + 0.05),
+        ]);
+        let backdrop = Drawing {
+            cloth: drawing.backdrop,
+            ..drawing
+        }
+        .draw();
+        for (index, pixel) in picture.image.pixels_mut().enumerate() {
+            if hole.data[index] > 0.5 {
+                let (x, y) = (index % SIDE, index / SIDE);
+                *pixel = *backdrop.image.get_pixel(x as u32, y as u32);
+                picture.truth.data[index] = false;
+            }
+        }
+        picture
+    }
+}

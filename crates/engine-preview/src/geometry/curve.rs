@@ -25,7 +25,9 @@ pub(crate) const fn clamp(value: f64, least: f64, most: f64) -> f64 {
 /// `count` numbers from `from` to `to`, evenly spaced, both ends included.
 pub(crate) fn even(from: f64, to: f64, count: usize) -> Vec<f64> {
     let last = count.max(2) - 1;
-    (0..count).map(|i| from + (to - from) * i as f64 / last as f64).collect()
+    (0..count)
+        .map(|i| from + (to - from) * i as f64 / last as f64)
+        .collect()
 }
 
 /// A polyline with the arc length at each of its points. It has at least one point.
@@ -64,7 +66,10 @@ impl Curve {
 
     /// The points at the given fractions of the whole length.
     pub(crate) fn at_fractions(&self, fractions: &[f64]) -> Vec<Point> {
-        fractions.iter().map(|f| self.point(f * self.length())).collect()
+        fractions
+            .iter()
+            .map(|f| self.point(f * self.length()))
+            .collect()
     }
 
     /// The beginning of the curve, up to arc length `at`.
@@ -91,11 +96,18 @@ mod tests {
 
     #[test]
     fn measures_and_cuts_by_arc_length() {
-        let corner = [Point::new(0.0, 0.0), Point::new(3.0, 0.0), Point::new(3.0, 4.0)];
+        let corner = [
+            Point::new(0.0, 0.0),
+            Point::new(3.0, 0.0),
+            Point::new(3.0, 4.0),
+        ];
         let curve = Curve::new(corner.to_vec());
         assert!((curve.length() - 7.0).abs() < 1e-12);
         assert_eq!(curve.point(5.0), Point::new(3.0, 2.0));
-        assert_eq!(curve.cut(5.0), vec![corner[0], corner[1], Point::new(3.0, 2.0)]);
+        assert_eq!(
+            curve.cut(5.0),
+            vec![corner[0], corner[1], Point::new(3.0, 2.0)]
+        );
         assert_eq!(curve.at_fractions(&[0.0, 1.0]), vec![corner[0], corner[2]]);
     }
 }

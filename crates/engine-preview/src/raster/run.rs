@@ -1,6 +1,7 @@
 //! Runs of set pixels along rows and columns of a mask.
 
 use super::plane::Mask;
+use crate::geometry::Side;
 
 /// A run of pixels in a row, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,29 @@ impl Run {
     /// The middle of the run.
     pub fn center(self) -> f64 {
         (self.start + self.end) as f64 / 2.0
+    }
+
+    /// The end of the run on one side.
+    pub(crate) const fn edge(self, side: Side) -> f64 {
+        match side {
+            Side::Left => self.start as f64,
+            Side::Right => self.end as f64,
+        }
+    }
+
+    /// The part of the run on one side of `axis`.
+    pub(crate) fn beside(self, axis: f64, side: Side) -> Option<Self> {
+        let part = match side {
+            Side::Left => Self {
+                start: self.start,
+                end: self.end.min(axis.max(0.0) as usize),
+            },
+            Side::Right => Self {
+                start: self.start.max(axis.max(0.0).ceil() as usize),
+                ..self
+            },
+        };
+        (part.start <= part.end).then_some(part)
     }
 
     /// Distance from `x` to the run; 0 inside.

@@ -26,7 +26,7 @@ const LEAST_LOW_SLEEVE: f64 = 0.05;
 pub(crate) struct Landmarks {
     /// The column of the mirror axis.
     pub(crate) axis: f64,
-    /// How symmetric the mask is: its overlap (IoU) with its mirror image.
+    /// How symmetric the mask is: its overlap with its mirror image.
     pub(crate) symmetry: f64,
     /// Under the arms.
     pub(crate) armpit: Sides<Point>,
@@ -70,7 +70,7 @@ impl Landmarks {
             Some(notches) => notches,
             None => armpit::sleeveless(shape)?,
         };
-        let low = has_notches && (armpit.left.y + armpit.right.y) / 2.0 > shape.down(LOW);
+        let low = has_notches && armpit.map(|p| p.y).mean() > shape.down(LOW);
         let notch = low.then_some(armpit);
         if low {
             armpit = armpit::estimate_from_notches(shape, &armpit)?;
@@ -94,5 +94,116 @@ impl Landmarks {
             notch,
             sleeves,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::garment::UpperGarment;
+    use crate::garment::fixture::{
+        DRESS, Drawing, HANGING_SLEEVES, LONG_SLEEVES, Outline, TANK, TEE,
+    };
+
+    /// The landmarks in units of the outline.
+    struct Found {
+        landmarks: Landmarks,
+        place: Box<dyn Fn(Point) -> Point>,
+    }
+
+    fn find(outline: Outline) -> Found {
+        let drawing = Drawing::new(outline);
+        let garment = UpperGarment::analyse(drawing.draw().with_alpha().source()).unwrap();
+        let cutout = garment.cutout;
+        let place = move |p: Point| drawing.place(p * (1.0 / cutout.scale), &cutout);
+        Found {
+            landmarks: garment.landmarks,
+            place: Box::new(place),
+        }
+    }
+
+    impl Found {
+        fn assert_at(&self, name: &str, pair: Sides<Point>, (x, y): (f64, f64), tolerance: f64) {
+            for (p, x) in [(pair.left, -x), (pair.right, x)] {
+                let p = (self.place)(p);
+                assert!(
+                    p.distance(Point::new(x, y)) < tolerance,
+                    "{name} {p:?}, not {x}, {y}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_tee_has_sleeves_armpits_and_cuffs() {
+        let found = find(TEE);
+        let l = &found.landmarks;
+        found.assert_at("armpit", l.armpit, (0.27, 0.30), 0.015);
+        found.assert_at("neck", l.neck, (0.105, 0.06), 0.02);
+        found.assert_at("hem", l.hem, (0.27, 0.93), 0.015);
+        found.assert_at("shoulder", l.shoulder, (0.265, 0.115), 0.02);
+        let sleeves = l.sleeves.as_ref().expect("a tee has sleeves");
+        found.assert_at("outer cuff", sleeves.map(|s| s.outer), (0.44, 0.30), 0.015);
+        found.assert_at("inner cuff", sleeves.map(|s| s.inner), (0.37, 0.38), 0.015);
+        assert!(l.notch.is_none());
+        assert!(l.symmetry > 0.98);
+    }
+
+    #[test]
+    fn long_sleeves_end_at_their_cuffs() {
+        let found = find(LONG_SLEEVES);
+        let sleeves = found.landmarks.sleeves.as_ref().expect("it has sleeves");
+        found.assert_at("armpit", found.landmarks.armpit, (0.27, 0.34), 0.02);
+        found.assert_at("outer cuff", sleeves.map(|s| s.outer), (0.46, 0.80), 0.015);
+        found.assert_at("inner cuff", sleeves.map(|s| s.inner), (0.39, 0.82), 0.015);
+    }
+
+    #[test]
+    fn sleeves_against_the_body_are_cut_from_their_notches() {
+        let found = find(HANGING_SLEEVES);
+        let l = &found.landmarks;
+        found.assert_at(
+            "notch",
+            l.notch.expect("the notches are low"),
+            (0.26, 0.66),
+            0.015,
+        );
+        let height = (found.place)(l.armpit.left).y;
+        assert!((0.30..0.42).contains(&height), "{height}");
+        let sleeves = l.sleeves.as_ref().expect("it has sleeves");
+        found.assert_at("outer cuff", sleeves.map(|s| s.outer), (0.41, 0.90), 0.015);
+    }
+
+    #[test]
+    fn tanks_have_no_sleeves() {
+        let found = find(TANK);
+        let l = &found.landmarks;
+        assert!(l.sleeves.is_none());
+        found.assert_at("armpit", l.armpit, (0.265, 0.30), 0.03);
+        found.assert_at("shoulder", l.shoulder, (0.205, 0.10), 0.02);
+        found.assert_at("hem", l.hem, (0.27, 0.93), 0.015);
+    }
+
+    #[test]
+    fn dresses_reach_down_to_their_flared_hem() {
+        let found = find(DRESS);
+        found.assert_at("hem", found.landmarks.hem, (0.33, 0.95), 0.015);
+        found.assert_at("neck", found.landmarks.neck, (0.09, 0.04), 0.03);
+    }
+
+    #[test]
+    fn landmarks_of_a_turned_over_garment_change_sides() {
+        let drawing = Drawing::new(TEE);
+        let mut picture = drawing.draw().with_alpha();
+        let first = UpperGarment::analyse(picture.source()).unwrap().landmarks;
+        image::imageops::flip_horizontal_in_place(&mut picture.image);
+        picture
+            .alpha
+            .iter_mut()
+            .for_each(image::imageops::flip_horizontal_in_place);
+        let second = UpperGarment::analyse(picture.source()).unwrap().landmarks;
+        let width = first.armpit.left.x + second.armpit.right.x;
+        assert!((first.armpit.right.x + second.armpit.left.x - width).abs() < 3.0);
+        assert!((first.axis + second.axis - width).abs() < 3.0);
     }
 }

@@ -1,0 +1,199 @@
+//! The pictures of a request, as the engine works on them.
+
+use image::{GrayImage, Luma, Rgb, RgbImage, RgbaImage};
+use tryon_picture::mask::{Mask as PictureMask, green_mask, transparent_mask};
+
+use crate::error::PreviewError;
+use crate::raster::plane::{Color, Mask};
+use crate::raster::sample::{resize_area, shrink_image};
+
+/// Photos with a shorter side below this mean nothing.
+const LEAST_SIDE: u32 = 200;
+/// Photos longer than this many times their shorter side are not photos of a person.
+const LONGEST_RATIO: u32 = 4;
+/// The longest side of the copy that is analysed.
+const ANALYSIS_SIDE: f64 = 512.0;
+/// Painted regions smaller than this share of the photo are specks, logos or rounded corners.
+const LEAST_MASK: f64 = 0.001;
+/// A region along more than this share of the border is a backdrop, not clothing.
+const BACKDROP_BORDER: f64 = 0.5;
+/// Garments are reduced to this many times the longest side of the photo: more is never seen.
+const GARMENT_SIDE: f64 = 1.25;
+
+/// The photo of the person.
+pub(crate) struct Person {
+    pub(crate) photo: RgbImage,
+    /// The region to be dressed, where one was painted or cut out.
+    pub(crate) mask: Option<Mask>,
+}
+
+impl Person {
+    /// Reads the photo and its mask. A cut-out person on a transparent backdrop has no mask: the
+    /// backdrop becomes white.
+    pub(crate) fn read(picture: &RgbaImage) -> Result<Self, PreviewError> {
+        check_size(picture)?;
+        let region = [transparent_mask(picture), green_mask(picture)]
+            .into_iter()
+            .find(|mask| mask.share() >= LEAST_MASK && !is_backdrop(mask));
+        let photo = match region {
+            Some(_) => opaque(picture),
+            None => over_white(picture),
+        };
+        let mask =
+            region.map(|mask| Mask::from_vec(mask.width as usize, mask.height as usize, mask.data));
+        Ok(Self { photo, mask })
+    }
+
+    /// Size of the analysis copy.
+    pub(crate) fn small(&self) -> (usize, usize) {
+        let (width, height) = self.photo.dimensions();
+        let scale = ANALYSIS_SIDE / f64::from(width.max(height));
+        let side = |n: u32| (f64::from(n) * scale).round_ties_even() as usize;
+        (side(width), side(height))
+    }
+
+    /// Analysis pixels per pixel of the photo.
+    pub(crate) fn scale(&self) -> f64 {
+        self.small().1 as f64 / f64::from(self.photo.height())
+    }
+
+    /// The analysis copy.
+    pub(crate) fn copy(&self) -> Color {
+        let (width, height) = self.small();
+        let copy = if width < self.photo.width() as usize {
+            shrink_image(&self.photo, width, height)
+        } else {
+            resize_area(&Color::from_image(&self.photo), width, height)
+        };
+        copy.map(|color| color.map(f32::round_ties_even))
+    }
+}
+
+fn check_size(picture: &RgbaImage) -> Result<(), PreviewError> {
+    let (width, height) = picture.dimensions();
+    let (short, long) = (width.min(height), width.max(height));
+    if short < LEAST_SIDE {
+        return Err(PreviewError::PersonTooSmall {
+            width,
+            height,
+            least: LEAST_SIDE,
+        });
+    }
+    if long > LONGEST_RATIO * short {
+        return Err(PreviewError::PersonTooLong {
+            width,
+            height,
+            most: LONGEST_RATIO,
+        });
+    }
+    Ok(())
+}
+
+/// Whether the region runs along the top, left and right border.
+fn is_backdrop(mask: &PictureMask) -> bool {
+    let top = (0..mask.width).map(|x| (x, 0));
+    let sides = (0..mask.height).flat_map(|y| [(0, y), (mask.width - 1, y)]);
+    let border: Vec<_> = top.chain(sides).collect();
+    let inside = border.iter().filter(|&&(x, y)| mask.contains(x, y)).count();
+    inside as f64 > BACKDROP_BORDER * border.len() as f64
+}
+
+/// The garment, or a tattoo's design: colours over white, and the opacity if any is transparent.
+pub(crate) struct Garment {
+    pub(crate) picture: RgbImage,
+    pub(crate) alpha: Option<GrayImage>,
+}
+
+impl Garment {
+    /// Reads the picture, reduced to what a photo of `longest` pixels can show.
+    pub(crate) fn read(picture: &RgbaImage, longest: u32) -> Self {
+        let picture = reduce(picture, GARMENT_SIDE * f64::from(longest));
+        let transparent = picture.pixels().any(|pixel| pixel.0[3] < 255);
+        let alpha = transparent.then(|| {
+            GrayImage::from_fn(picture.width(), picture.height(), |x, y| {
+                Luma([picture.get_pixel(x, y).0[3]])
+            })
+        });
+        Self {
+            picture: over_white(&picture),
+            alpha,
+        }
+    }
+}
+
+fn reduce(picture: &RgbaImage, longest: f64) -> RgbaImage {
+    let (width, height) = picture.dimensions();
+    let scale = longest / f64::from(width.max(height));
+    if scale >= 1.0 {
+        return picture.clone();
+    }
+    let side = |n: u32| ((f64::from(n) * scale) as u32).max(1);
+    image::imageops::thumbnail(picture, side(width), side(height))
+}
+
+/// The colours alone.
+fn opaque(picture: &RgbaImage) -> RgbImage {
+    RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
+        let [r, g, b, _] = picture.get_pixel(x, y).0;
+        Rgb([r, g, b])
+    })
+}
+
+fn over_white(picture: &RgbaImage) -> RgbImage {
+    RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
+        let [r, g, b, alpha] = picture.get_pixel(x, y).0;
+        let alpha = u32::from(alpha);
+        let blend = |c: u8| ((u32::from(c) * alpha + 255 * (255 - alpha) + 127) / 255) as u8;
+        Rgb([r, g, b].map(blend))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgba;
+
+    fn picture(inside: impl Fn(u32, u32) -> bool, paint: [u8; 4]) -> RgbaImage {
+        RgbaImage::from_fn(300, 400, |x, y| {
+            Rgba(if inside(x, y) {
+                paint
+            } else {
+                [120, 110, 100, 255]
+            })
+        })
+    }
+
+    #[test]
+    fn paint_and_holes_are_masks_and_backdrops_are_not() {
+        let chest = |x: u32, y: u32| (80..220).contains(&x) && (120..300).contains(&y);
+        let around = |x: u32, y: u32| !(60..240).contains(&x) || y < 40;
+        for paint in [[0, 255, 0, 255], [0, 0, 0, 0]] {
+            let painted = Person::read(&picture(chest, paint)).unwrap();
+            assert!(painted.mask.is_some());
+            let cut_out = Person::read(&picture(around, paint)).unwrap();
+            assert!(cut_out.mask.is_none());
+        }
+        let corner = Person::read(&picture(|x, y| x + y < 6, [0, 0, 0, 0])).unwrap();
+        assert!(corner.mask.is_none());
+    }
+
+    #[test]
+    fn strips_and_stamps_are_refused() {
+        let refused = |width, height| Person::read(&RgbaImage::new(width, height)).err().unwrap();
+        assert!(matches!(refused(1, 1), PreviewError::PersonTooSmall { .. }));
+        assert!(matches!(
+            refused(1000, 199),
+            PreviewError::PersonTooSmall { .. }
+        ));
+        assert!(matches!(
+            refused(201, 900),
+            PreviewError::PersonTooLong { .. }
+        ));
+    }
+
+    #[test]
+    fn large_garments_are_reduced() {
+        let garment = Garment::read(&RgbaImage::new(3000, 1500), 1000);
+        assert_eq!(garment.picture.dimensions(), (1250, 625));
+    }
+}

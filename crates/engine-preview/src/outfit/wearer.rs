@@ -1,0 +1,64 @@
+//! A person in their present clothes.
+
+use crate::body::{Body, Clothing, Palette, Target, find_clothing, find_hair};
+use crate::raster::morphology::erode;
+use crate::raster::plane::{Color, Mask};
+
+/// A person, what they wear now, and what of it is to be replaced.
+#[derive(Debug, Clone)]
+pub(crate) struct Wearer {
+    pub(crate) body: Body,
+    pub(crate) target: Target,
+    pub(crate) palette: Palette,
+    /// The top, or the dress, worn now.
+    pub(crate) clothing: Clothing,
+}
+
+impl Wearer {
+    /// Measures the person in an analysis copy; `None` when there is no person to be dressed.
+    pub(crate) fn measure(picture: Color, whole_body: bool) -> Option<Self> {
+        let body = Body::analyse(picture)?;
+        let mut target = Target::measure(&body.lab, &body.figure, &body.shoulders)?;
+        let palette = Palette::learn(
+            &body.picture,
+            &body.lab,
+            &body.figure,
+            body.shoulders.top,
+            &target,
+        )?;
+        let clothing = find_clothing(&body.figure, &target, &palette, whole_body);
+        target.slope.follow(&clothing.mask);
+        if !palette.ambiguous {
+            target.refine(&body.lab, &body.figure, Some(&clothing.mask));
+        }
+        Some(Self {
+            body,
+            target,
+            palette,
+            clothing,
+        })
+    }
+
+    /// Hair in front of the shoulders.
+    pub(crate) fn hair(&self) -> Mask {
+        find_hair(
+            &self.body.picture,
+            &self.body.lab,
+            &self.body.figure,
+            self.body.shoulders.top,
+            &self.target,
+            &self.palette,
+        )
+    }
+
+    /// The figure without its outermost pixels, where it mixes with the backdrop.
+    pub(crate) fn inner_figure(&self) -> Mask {
+        erode(&self.body.figure, 2)
+    }
+
+    /// The typical colour of the person's skin.
+    pub(crate) fn tone(&self) -> [f32; 3] {
+        let seen = self.palette.skin.tone(&self.body.picture);
+        seen.unwrap_or(crate::fill::DEFAULT_TONE)
+    }
+}
