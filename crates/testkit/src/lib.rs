@@ -1,4 +1,19 @@
-//! testkit
+//! What the platform's tests are made of; a dev-dependency only.
+//!
+//! | module | gives |
+//! |---|---|
+//! | [`drawing`] | people and garments, drawn |
+//! | [`upload`] | picture files as clients send them: good, odd and broken |
+//! | [`fake_worker`] | a worker process whose engine does what a prompt says |
+//! | [`receiver`] | a receiver of callbacks that can be told what to answer |
+//!
+//! ```
+//! use tryon_testkit::upload;
+//!
+//! assert!(upload::png(64, 64).starts_with(b"\x89PNG"));
+//! ```
 
 pub mod drawing;
 pub mod fake_worker;
+pub mod receiver;
+pub mod upload;

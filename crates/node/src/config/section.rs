@@ -1,0 +1,254 @@
+//! The sections.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use tryon_core::secret::Secret;
+use url::Url;
+
+use super::Seconds;
+
+/// `server`: who the node is and where it listens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// The node's name in every answer and callback.
+    pub node_id: String,
+    /// The address to listen on: an IP address or a host name.
+    pub host: String,
+    /// The port to listen on; 0 lets the system choose one.
+    pub port: u16,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            node_id: "gpu-node-1".to_owned(),
+            host: "127.0.0.1".to_owned(),
+            port: 8000,
+        }
+    }
+}
+
+/// `security`: who may ask the node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SecurityConfig {
+    /// Whether requests must carry the token. Without it anybody who reaches the port may use the
+    /// device.
+    pub require_auth: bool,
+    /// The token that requests carry in `X-Internal-Auth`.
+    pub internal_auth_token: Option<Secret>,
+}
+
+impl Default for SecurityConfig {
+    fn default() -> Self {
+        Self {
+            require_auth: true,
+            internal_auth_token: None,
+        }
+    }
+}
+
+/// `asset_service`: who receives the results.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AssetServiceConfig {
+    /// Where results are sent. Without it the results of `POST /tryon` are discarded, and only
+    /// `POST /infer` is of use.
+    pub callback_url: Option<Url>,
+    /// The token that results carry in `X-Internal-Auth`.
+    pub internal_auth_token: Option<Secret>,
+    /// How long one delivery may take.
+    pub timeout: Seconds,
+    /// How many times `retry_backoff` is used before the waits grow by themselves.
+    pub retries: u32,
+    /// The waits after the first failed deliveries. Later ones double, up to five minutes.
+    pub retry_backoff: Vec<Seconds>,
+}
+
+impl Default for AssetServiceConfig {
+    fn default() -> Self {
+        Self {
+            callback_url: None,
+            internal_auth_token: None,
+            timeout: Seconds::new(10),
+            retries: 3,
+            retry_backoff: vec![Seconds::new(1), Seconds::new(2), Seconds::new(4)],
+        }
+    }
+}
+
+/// `load_balancer`: who is told when the device is free.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoadBalancerConfig {
+    /// The address that `job_complete` is appended to; nobody is told without it.
+    pub url: Option<Url>,
+    /// The token that the message carries in `X-Internal-Auth`.
+    pub internal_auth_token: Option<Secret>,
+}
+
+/// `model`: what the node runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Which engine to load: `qwen`, `lightxv` or `preview`. Once loaded, the engine's own word is
+    /// what the node says.
+    pub model_type: String,
+    /// The version that is said until the engine is loaded and says its own.
+    pub model_version: String,
+    /// What to compute on, `cuda` or `cpu`; `cuda` if present where absent.
+    pub device: Option<String>,
+    /// How the model's weights are used.
+    pub default_mode: Mode,
+    /// Steps of a request that names none; the loaded engine's own default where absent.
+    pub default_steps: Option<u32>,
+    /// Seed of a request that names none.
+    pub default_seed: u64,
+    /// Guidance scale of a request that names none.
+    pub default_cfg: f32,
+    /// Output size of a request that names none. The preview engine keeps the photo's own size.
+    pub default_resolution: Resolution,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self {
+            model_type: "qwen".to_owned(),
+            model_version: "1.0.0".to_owned(),
+            device: None,
+            default_mode: Mode::Fp8,
+            default_steps: None,
+            default_seed: 42,
+            default_cfg: 1.0,
+            default_resolution: Resolution::P720,
+        }
+    }
+}
+
+/// How a model's weights are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Distilled to few steps, in FP8.
+    Fp8,
+    /// The base weights with the few-step adapter.
+    Lora,
+    /// The base weights alone.
+    Base,
+}
+
+/// A standard output size: the shorter side, both sides rounded down to multiples of 16, aspect
+/// ratio kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Resolution {
+    /// A shorter side of 480.
+    #[serde(rename = "480p")]
+    P480,
+    /// A shorter side of 720.
+    #[serde(rename = "720p")]
+    P720,
+    /// A shorter side of 1080.
+    #[serde(rename = "1080p")]
+    P1080,
+}
+
+impl Resolution {
+    /// The shorter side in pixels, before rounding.
+    pub const fn short_side(self) -> u32 {
+        match self {
+            Self::P480 => 480,
+            Self::P720 => 720,
+            Self::P1080 => 1080,
+        }
+    }
+}
+
+/// `spool`: where results wait until they are received.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpoolConfig {
+    /// Its folder, created when absent. Two nodes must not share one.
+    pub dir: PathBuf,
+    /// Bytes of waiting results above which no further job is accepted. One result beyond it may
+    /// be kept: that of the job that runs.
+    pub max_bytes: u64,
+    /// How long a result is offered before it is given up.
+    pub keep: Seconds,
+    /// How long an ended job's id is remembered, so that it is not run again.
+    pub remember: Seconds,
+}
+
+impl Default for SpoolConfig {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from("./data/spool"),
+            max_bytes: 2_000_000_000,
+            keep: Seconds::new(24 * 60 * 60),
+            remember: Seconds::new(60 * 60),
+        }
+    }
+}
+
+/// `limits`: what the node accepts, and how long it waits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Largest picture file, in bytes.
+    pub picture_bytes: u64,
+    /// Largest picture, in pixels; checked before a pixel is decoded.
+    pub picture_pixels: u64,
+    /// Shortest side of a picture, in pixels.
+    pub picture_side: u32,
+    /// Connections open at the same time; further ones wait to be accepted.
+    pub connections: usize,
+    /// Uploads read at the same time; further ones are answered 429.
+    pub uploads: usize,
+    /// How long a connection may take to send a request's head, or stay idle between two.
+    pub header_timeout: Seconds,
+    /// How long an upload may stand still.
+    pub stall_timeout: Seconds,
+    /// How long an upload may take in all.
+    pub upload_timeout: Seconds,
+    /// How long a job may run; for the engine's supervisor.
+    pub job_timeout: Seconds,
+    /// How long the engine may take to load; for the engine's supervisor.
+    pub load_timeout: Seconds,
+    /// How long a running job and open deliveries are waited for when the node is stopped.
+    pub shutdown_grace: Seconds,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            picture_bytes: 20_000_000,
+            picture_pixels: 40_000_000,
+            picture_side: 16,
+            connections: 512,
+            uploads: 4,
+            header_timeout: Seconds::new(30),
+            stall_timeout: Seconds::new(10),
+            upload_timeout: Seconds::new(120),
+            job_timeout: Seconds::new(300),
+            load_timeout: Seconds::new(900),
+            shutdown_grace: Seconds::new(30),
+        }
+    }
+}
+
+/// `logging`: what the node logs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoggingConfig {
+    /// A level or a filter, such as `INFO` or `info,tryon_node=debug`.
+    pub level: String,
+}
+
+impl Default for LoggingConfig {
+    fn default() -> Self {
+        Self {
+            level: "INFO".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What is counted, as JSON and in the exposition format.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+use tryon_api::node::MetricsSummary;
+use tryon_core::error::JobErrorCode;
+
+use crate::gpu::Readings;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ErrorLabels {
+    error_name: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabels {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeliveryLabels {
+    outcome: &'static str,
+}
+
+/// What is true at the moment the metrics are read.
+pub(crate) struct Moment {
+    pub(crate) hot: bool,
+    pub(crate) busy: bool,
+    pub(crate) waiting_results: u64,
+    pub(crate) waiting_bytes: u64,
+}
+
+/// Everything a node counts.
+pub(crate) struct Metrics {
+    registry: Registry,
+    pictures: Counter,
+    errors: Family<ErrorLabels, Counter>,
+    latency: Histogram,
+    /// The sum of the latencies, which the histogram does not tell.
+    total_micros: AtomicU64,
+    refusals: Family<RefusalLabels, Counter>,
+    deliveries: Family<DeliveryLabels, Counter>,
+    hot: Gauge,
+    busy: Gauge,
+    waiting_results: Gauge,
+    waiting_bytes: Gauge,
+    gpu_memory: Gauge,
+    gpu_utilization: Gauge,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        // From a tenth of a second, a preview, to two minutes, many steps on a slow device.
+        let latency =
+            Histogram::new([0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 120.0]);
+        let mut metrics = Self {
+            registry: Registry::default(),
+            pictures: Counter::default(),
+            errors: Family::default(),
+            latency,
+            total_micros: AtomicU64::new(0),
+            refusals: Family::default(),
+            deliveries: Family::default(),
+            hot: Gauge::default(),
+            busy: Gauge::default(),
+            waiting_results: Gauge::default(),
+            waiting_bytes: Gauge::default(),
+            gpu_memory: Gauge::default(),
+            gpu_utilization: Gauge::default(),
+        };
+        metrics.register_counts();
+        metrics.register_gauges();
+        metrics
+    }
+
+    fn register_counts(&mut self) {
+        let registry = &mut self.registry;
+        let text = "Inferences that gave a picture";
+        registry.register("vton_inference", text, self.pictures.clone());
+        let text = "Inferences that gave none";
+        registry.register("vton_inference_errors", text, self.errors.clone());
+        let text = "Duration of inferences that gave a picture";
+        let latency = self.latency.clone();
+        registry.register_with_unit("vton_inference_latency", text, Unit::Seconds, latency);
+        let text = "Requests that were refused";
+        registry.register("tryon_node_refusals", text, self.refusals.clone());
+        let text = "Offers of results to their receiver";
+        registry.register("tryon_node_deliveries", text, self.deliveries.clone());
+    }
+
+    fn register_gauges(&mut self) {
+        let gauges = [
+            ("tryon_node_hot", "Whether the engine is loaded", &self.hot),
+            (
+                "tryon_node_busy",
+                "Whether a job has the device",
+                &self.busy,
+            ),
+            (
+                "tryon_node_spool_results",
+                "Results that wait",
+                &self.waiting_results,
+            ),
+            (
+                "tryon_node_spool_bytes",
+                "Bytes of results that wait",
+                &self.waiting_bytes,
+            ),
+            (
+                "gpu_memory_used_bytes",
+                "Device memory in use",
+                &self.gpu_memory,
+            ),
+            (
+                "gpu_utilization_percent",
+                "Device utilisation",
+                &self.gpu_utilization,
+            ),
+        ];
+        for (name, help, gauge) in gauges {
+            self.registry.register(name, help, gauge.clone());
+        }
+    }
+
+    /// Counts an inference that gave a picture.
+    pub(crate) fn count_picture(&self, took: Duration) {
+        self.pictures.inc();
+        self.latency.observe(took.as_secs_f64());
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.total_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// Counts an inference that gave none.
+    pub(crate) fn count_error(&self, name: JobErrorCode) {
+        let labels = ErrorLabels {
+            error_name: name.as_str(),
+        };
+        self.errors.get_or_create(&labels).inc();
+    }
+
+    /// Counts a refused request.
+    pub(crate) fn count_refusal(&self, reason: &'static str) {
+        self.refusals.get_or_create(&RefusalLabels { reason }).inc();
+    }
+
+    /// Counts an offer of a result: `received`, `failed` or `given_up`.
+    pub(crate) fn count_delivery(&self, outcome: &'static str) {
+        self.deliveries
+            .get_or_create(&DeliveryLabels { outcome })
+            .inc();
+    }
+
+    /// The five figures of the JSON form.
+    pub(crate) fn summarize(&self, gpu: &Readings) -> MetricsSummary {
+        let count = self.pictures.get();
+        let micros = self.total_micros.load(Ordering::Relaxed);
+        #[expect(clippy::cast_precision_loss, reason = "a mean, to be looked at")]
+        let mean_ms = micros as f64 / count.max(1) as f64 / 1000.0;
+        #[expect(clippy::cast_precision_loss, reason = "0–100")]
+        let utilization = gpu.utilization_percent() as f64;
+        MetricsSummary {
+            vton_inference_count: count,
+            vton_inference_latency_ms: mean_ms,
+            vton_inference_errors_total: self.count_errors(),
+            gpu_memory_used_bytes: gpu.memory_used_bytes(),
+            gpu_utilization_percent: utilization,
+        }
+    }
+
+    fn count_errors(&self) -> u64 {
+        let labels = JobErrorCode::ALL.map(|name| ErrorLabels {
+            error_name: name.as_str(),
+        });
+        labels
+            .iter()
+            .filter_map(|labels| self.errors.get(labels))
+            .map(|count| count.get())
+            .sum()
+    }
+
+    /// All of it in the exposition format.
+    pub(crate) fn expose(&self, moment: &Moment, gpu: &Readings) -> String {
+        set(&self.hot, u64::from(moment.hot));
+        set(&self.busy, u64::from(moment.busy));
+        set(&self.waiting_results, moment.waiting_results);
+        set(&self.waiting_bytes, moment.waiting_bytes);
+        set(&self.gpu_memory, gpu.memory_used_bytes());
+        set(&self.gpu_utilization, gpu.utilization_percent());
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("BUG: writing to a string does not fail");
+        text
+    }
+}
+
+fn set(gauge: &Gauge, value: u64) {
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+}

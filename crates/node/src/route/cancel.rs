@@ -1,0 +1,24 @@
+//! `DELETE /tryon/{job_id}`: the job stops at its next step.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use tryon_api::node::Accepted;
+
+use super::tryon::accept;
+use crate::{app::App, refusal::Refusal};
+
+/// Asks the running job to stop. Its error callback says `cancelled`.
+pub(super) async fn cancel_tryon(
+    State(app): State<Arc<App>>,
+    Path(job_id): Path<String>,
+) -> Result<(StatusCode, Json<Accepted>), Refusal> {
+    if app.slot.cancel(&job_id) {
+        return Ok(accept(Accepted::cancelling(job_id)));
+    }
+    Err(Refusal::NotRunning { job_id })
+}

@@ -1,0 +1,73 @@
+//! `POST /infer`: a picture as the answer.
+//!
+//! The job belongs to its connection: when the client goes away, it is cancelled, because nobody
+//! is left to receive its picture. Nothing is written to the spool.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderName, header},
+    response::{IntoResponse, Response},
+};
+use tryon_api::node::{INFERENCE_TIME_HEADER, JOB_ID_HEADER};
+
+use crate::{app::App, order, refusal::Refusal, run::Running, slot::Occupant};
+
+/// Makes a picture while the client waits.
+pub(super) async fn create_picture(State(app): State<Arc<App>>, request: Request) -> Response {
+    match infer(&app, request).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.into_infer_response(),
+    }
+}
+
+async fn infer(app: &App, request: Request) -> Result<Response, Refusal> {
+    let description = app.gate()?;
+    let busy = |retry_after| Refusal::Busy { retry_after };
+    let place = app.uploads.try_acquire().map_err(|_| busy(1))?;
+    let (parts, body) = request.into_parts();
+    let limits = &app.config.limits;
+    let order = order::read_infer(&parts.headers, body, limits, &description).await?;
+    let job = order.develop(app, &description).await?;
+    drop(place);
+    let job_id = hex::encode(rand::random::<[u8; 12]>());
+    let steps = job.request.options.steps;
+    let permit = app
+        .slot
+        .take(&job_id, steps)
+        .map_err(|occupied| busy(occupied.retry_after))?;
+    let teller = job.progress_url.map(|url| app.notices.follow(&job_id, url));
+    let running = app.start(job.request, permit, teller)?;
+    let ended = wait(running).await;
+    app.notices.job_complete(&job_id);
+    let millis = ended.took.as_millis();
+    let encoded = app
+        .conclude(ended, job.format)
+        .await
+        .map_err(Refusal::Failed)?;
+    let headers = [
+        (header::CONTENT_TYPE, encoded.image.format.mime().to_owned()),
+        (
+            HeaderName::from_static(INFERENCE_TIME_HEADER),
+            millis.to_string(),
+        ),
+        (HeaderName::from_static(JOB_ID_HEADER), job_id),
+    ];
+    Ok((headers, encoded.bytes).into_response())
+}
+
+async fn wait(running: Running) -> crate::run::Ended {
+    let _cancel = CancelOnDrop(running.occupant.clone());
+    running.end().await
+}
+
+/// Cancels the run when the handler is dropped, which is how a client's leaving shows.
+struct CancelOnDrop(Occupant);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        // Of a run that ended this asks nothing.
+        self.0.cancel();
+    }
+}

@@ -1,0 +1,83 @@
+//! What a node says about itself. None of it waits for anything.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use tryon_api::node::{GpuStatus, Health, Readiness, StepCount, TestReport, VersionReport};
+use tryon_engine::supervisor::WorkerState;
+
+use crate::app::App;
+
+/// The commit that a release's build names; there is none in a build by hand.
+const GIT_COMMIT: &str = match option_env!("TRYON_GIT_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
+/// The process is alive.
+pub(super) async fn get_health(State(app): State<Arc<App>>) -> Json<Health> {
+    Json(Health {
+        status: "ok".to_owned(),
+        model_loaded: app.is_hot(),
+        node_id: app.config.server.node_id.clone(),
+    })
+}
+
+/// The engine's state.
+pub(super) async fn get_test(State(app): State<Arc<App>>) -> Json<TestReport> {
+    let (status, reason) = match app.supervisor.state() {
+        WorkerState::Ready => (Readiness::Hot, None),
+        WorkerState::Loading => (Readiness::Loading, None),
+        WorkerState::Failed { reason } => (Readiness::Failed, Some(reason)),
+    };
+    Json(TestReport {
+        status,
+        model_loaded: status == Readiness::Hot,
+        node_id: app.config.server.node_id.clone(),
+        model_type: app.model_type(),
+        reason,
+    })
+}
+
+/// What the device does.
+pub(super) async fn get_gpu_status(State(app): State<Arc<App>>) -> Json<GpuStatus> {
+    let occupation = app.slot.find_occupation();
+    let step = occupation.as_ref().and_then(|it| it.step);
+    let remaining = occupation.as_ref().and_then(|it| it.remaining);
+    Json(GpuStatus {
+        node_id: app.config.server.node_id.clone(),
+        busy: occupation.is_some(),
+        current_job_id: occupation.map(|it| it.job_id),
+        queue_length: 0,
+        progress: step.map(|step| StepCount {
+            step: step.done,
+            steps: step.total,
+        }),
+        eta_ms: remaining.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+    })
+}
+
+/// What runs here.
+pub(super) async fn get_version(State(app): State<Arc<App>>) -> Json<VersionReport> {
+    let model = &app.config.model;
+    let git_commit = GIT_COMMIT.to_owned();
+    let node_id = app.config.server.node_id.clone();
+    Json(match app.supervisor.description() {
+        Some(engine) => VersionReport {
+            model_type: engine.model_type,
+            model_version: engine.model_version,
+            backend: engine.backend,
+            git_commit,
+            node_id,
+            providers: engine.providers.iter().map(ToString::to_string).collect(),
+        },
+        None => VersionReport {
+            model_type: model.model_type.clone(),
+            model_version: model.model_version.clone(),
+            backend: model.device.clone().unwrap_or_else(|| "unknown".to_owned()),
+            git_commit,
+            node_id,
+            providers: Vec::new(),
+        },
+    })
+}

@@ -1,0 +1,259 @@
+//! A job's way: slot, record, engine, file, spool.
+//!
+//! The slot is given back in the engine's own callback, before anything is encoded, written or
+//! sent: the device never waits for any of that.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{sync::oneshot, task::spawn_blocking};
+use tracing::Instrument;
+use tryon_api::{callback::ResultError, node::Accepted};
+use tryon_core::task::OutputFormat;
+use tryon_engine::{Output, Request, supervisor::RunError};
+
+use crate::{
+    app::App,
+    clock,
+    delivery::Parcel,
+    ending::{self, Encoded},
+    notice::StepTeller,
+    order::{Ids, Job},
+    refusal::Refusal,
+    slot::{Occupant, Permit},
+    spool::{Document, Outcome, Record},
+};
+
+/// A run that ended.
+pub(crate) struct Ended {
+    result: Result<Output, RunError>,
+    /// How long it had the device.
+    pub(crate) took: Duration,
+}
+
+/// A run under way.
+pub(crate) struct Running {
+    pub(crate) occupant: Occupant,
+    ended: oneshot::Receiver<Ended>,
+}
+
+impl Running {
+    /// Waits for the end of the run.
+    pub(crate) async fn end(self) -> Ended {
+        self.ended.await.unwrap_or_else(|_| {
+            let reason = "the worker's supervisor ended".to_owned();
+            Ended {
+                result: Err(RunError::Crashed { reason }),
+                took: Duration::ZERO,
+            }
+        })
+    }
+}
+
+impl App {
+    /// Takes the slot for a job, writes it down and begins it. The same job again is accepted and
+    /// not begun.
+    pub(crate) async fn submit(self: Arc<Self>, ids: Ids, job: Job) -> Result<Accepted, Refusal> {
+        let accepted = Accepted::queued(ids.job_id.clone());
+        let permit = match self.slot.take(&ids.job_id, job.request.options.steps) {
+            Ok(permit) => permit,
+            Err(_) if self.recent.contains(&ids.job_id) => return Ok(accepted),
+            Err(occupied) => {
+                return Err(Refusal::Busy {
+                    retry_after: occupied.retry_after,
+                });
+            }
+        };
+        if !self.recent.insert(&ids.job_id) {
+            return Ok(accepted);
+        }
+        match self.begin(ids.clone(), job, permit).await {
+            Ok(()) => Ok(accepted),
+            Err(refusal) => {
+                self.recent.remove(&ids.job_id);
+                Err(refusal)
+            }
+        }
+    }
+
+    async fn begin(self: &Arc<Self>, ids: Ids, job: Job, permit: Permit) -> Result<(), Refusal> {
+        let record = self.record(ids, &job).await?;
+        let teller = job
+            .progress_url
+            .map(|url| self.notices.follow(&record.job_id, url));
+        let running = match self.start(job.request, permit, teller) {
+            Ok(running) => running,
+            Err(refusal) => {
+                self.withdraw(&record).await;
+                return Err(refusal);
+            }
+        };
+        let span = tracing::info_span!("job", job_id = record.job_id, provider = record.provider);
+        let app = Arc::clone(self);
+        let finish = async move { app.finish(record, running, job.format).await };
+        self.jobs.spawn(finish.instrument(span));
+        Ok(())
+    }
+
+    async fn record(&self, ids: Ids, job: &Job) -> Result<Record, Refusal> {
+        let description = self.supervisor.description().ok_or(Refusal::NotLoaded)?;
+        let record = Record {
+            job_id: ids.job_id,
+            user_id: ids.user_id,
+            session_id: ids.session_id,
+            provider: job.request.provider.to_string(),
+            model_version: description.model_version,
+            accepted_at: clock::now(),
+        };
+        let spool = Arc::clone(&self.spool);
+        let written = spawn_blocking(move || spool.record(&record).map(|()| record)).await;
+        written
+            .expect("BUG: writing a record does not panic")
+            .map_err(|error| {
+                tracing::error!(%error, "a job cannot be recorded");
+                Refusal::SpoolUnwritable {
+                    reason: error.to_string(),
+                }
+            })
+    }
+
+    async fn withdraw(&self, record: &Record) {
+        let (spool, job_id) = (Arc::clone(&self.spool), record.job_id.clone());
+        let withdrawn = spawn_blocking(move || spool.withdraw(&job_id)).await;
+        if let Err(error) = withdrawn.expect("BUG: removing a record does not panic") {
+            tracing::error!(job_id = record.job_id, %error, "a record cannot be removed");
+        }
+    }
+
+    /// Gives a request to the engine. The permit is given back when the run ends, or at once when
+    /// it does not begin.
+    pub(crate) fn start(
+        &self,
+        request: Request,
+        permit: Permit,
+        teller: Option<StepTeller>,
+    ) -> Result<Running, Refusal> {
+        let occupant = permit.occupant();
+        occupant.begin(request.options.steps);
+        let watcher = occupant.clone();
+        let on_step = Box::new(move |step| {
+            watcher.step(step);
+            if let Some(teller) = &teller {
+                teller.tell(step);
+            }
+        });
+        let (tell_end, ended) = oneshot::channel();
+        let on_end = Box::new(move |result: Result<Output, RunError>| {
+            let took = permit.release(result.is_ok());
+            // Nobody waits for a run whose client is gone.
+            let _ = tell_end.send(Ended { result, took });
+        });
+        let handle = self.supervisor.run(request, on_step, on_end)?;
+        occupant.attach(handle);
+        Ok(Running { occupant, ended })
+    }
+
+    async fn finish(self: Arc<Self>, record: Record, running: Running, format: OutputFormat) {
+        fail::fail_point!("node::after-202");
+        let ended = running.end().await;
+        fail::fail_point!("node::after-inference");
+        self.notices.job_complete(&record.job_id);
+        let took = ended.took;
+        let result = self.conclude(ended, format).await;
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let head = record.result_head(&self.config.server.node_id, millis);
+        let (outcome, picture) = match result {
+            Ok(Encoded { image, bytes }) => (
+                Outcome::Picture {
+                    image,
+                    bytes: bytes.len() as u64,
+                },
+                bytes,
+            ),
+            Err(error) => (Outcome::Error(error), Bytes::new()),
+        };
+        let document = Document {
+            head,
+            outcome,
+            ended_at: clock::now(),
+        };
+        self.send_off(document, picture).await;
+    }
+
+    /// Counts how a run ended, and encodes its picture.
+    pub(crate) async fn conclude(
+        &self,
+        ended: Ended,
+        format: OutputFormat,
+    ) -> Result<Encoded, ResultError> {
+        let took = ended.took;
+        let result = match ended.result {
+            Ok(output) => {
+                let encoded = self
+                    .dark_room
+                    .work(move || ending::encode(&output, format))
+                    .await;
+                encoded.unwrap_or_else(|| Err(ending::encoder_failed()))
+            }
+            Err(RunError::Crashed { .. }) if self.abandoned.load(Ordering::Relaxed) => {
+                Err(ending::interrupted())
+            }
+            Err(error) => Err(ending::to_error(&error)),
+        };
+        match &result {
+            Ok(_) => {
+                tracing::info!(?took, "the job gave a picture");
+                self.metrics.count_picture(took);
+            }
+            Err(error) => {
+                tracing::warn!(
+                    ?took,
+                    name = error.error_name.as_str(),
+                    error.error,
+                    "the job failed"
+                );
+                self.metrics.count_error(error.error_name);
+            }
+        }
+        result
+    }
+
+    /// Writes a result down and hands it to the courier. Without a receiver it is discarded.
+    pub(crate) async fn send_off(&self, document: Document, picture: Bytes) {
+        let job_id = document.head.job_id.clone();
+        if !self.courier.has_receiver() {
+            tracing::warn!("there is no result callback: the result is discarded");
+            return self.discard(job_id).await;
+        }
+        let spool = Arc::clone(&self.spool);
+        let written = spawn_blocking(move || {
+            let written = spool.keep(&document, &picture);
+            (written, document, picture)
+        });
+        let (written, document, picture) =
+            written.await.expect("BUG: writing a result does not panic");
+        fail::fail_point!("node::after-spool");
+        self.courier.take(match written {
+            Ok(()) => Parcel::Spooled { job_id },
+            Err(error) => {
+                tracing::error!(%error, "the result cannot be written and is kept in memory");
+                Parcel::Unwritten {
+                    document: Box::new(document),
+                    picture,
+                }
+            }
+        });
+    }
+
+    async fn discard(&self, job_id: String) {
+        self.recent.end(&job_id);
+        let spool = Arc::clone(&self.spool);
+        let marked = spawn_blocking(move || spool.mark_ended(&job_id)).await;
+        if let Err(error) = marked.expect("BUG: moving a record does not panic") {
+            tracing::error!(%error, "a record cannot be moved");
+        }
+    }
+}

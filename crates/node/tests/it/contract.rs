@@ -1,0 +1,361 @@
+//! Every row of the node's contract, as it is on the wire.
+
+use insta::{assert_json_snapshot, assert_snapshot};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tryon_testkit::receiver::Delivery;
+
+use crate::{
+    form::Form,
+    stage::{BALANCER_TOKEN, CALLBACK_TOKEN, Stage, send},
+};
+
+/// A result's parts; files by their name, type and first bytes.
+fn parts(delivery: &Delivery) -> Value {
+    let describe = |part: &tryon_testkit::receiver::Part| match &part.file_name {
+        Some(name) => json!({
+            "file": name,
+            "type": part.content_type,
+            "starts": String::from_utf8_lossy(&part.bytes[..4]),
+        }),
+        None => json!(String::from_utf8_lossy(&part.bytes)),
+    };
+    delivery
+        .parts
+        .iter()
+        .map(|(name, part)| (name.clone(), describe(part)))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_accepted_and_its_picture_delivered() {
+    let stage = Stage::start().await;
+    let answer = stage.tryon(&Form::tryon("job-12345")).await;
+    assert_eq!(answer.status, 202);
+    assert_json_snapshot!("accepted", answer.json());
+
+    let result = stage.result().await;
+    assert_eq!(result.headers["x-internal-auth"], CALLBACK_TOKEN);
+    assert!(
+        result.headers["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("multipart/form-data")
+    );
+    assert_json_snapshot!("result", parts(&result), { ".inference_time_ms" => "[ms]" });
+    let file = &result.parts["output_image"].bytes;
+    let picture = image::load_from_memory(file).unwrap();
+    assert_eq!((picture.width(), picture.height()), (48, 64));
+    let texts = tryon_picture::read_text(file);
+    assert_eq!(texts, [("Comment".to_owned(), "a test double".to_owned())]);
+
+    let complete = stage.receiver.next("/job_complete").await;
+    assert_eq!(complete.headers["x-internal-auth"], BALANCER_TOKEN);
+    let body: Value = serde_json::from_slice(&complete.body).unwrap();
+    assert_json_snapshot!("job_complete", body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_is_delivered_as_a_form_too() {
+    let stage = Stage::start().await;
+    let jobs = [
+        ("refuse:pose", "pose"),
+        ("refuse:moderation", "moderation"),
+        ("refuse:input", "input"),
+        ("oom", "memory"),
+    ];
+    for (prompt, job_id) in jobs {
+        stage.submit(&Form::tryon(job_id).doing(prompt)).await;
+        let result = stage.result().await;
+        assert_eq!(result.text("job_id"), job_id);
+        let redactions = insta::dynamic_redaction(|_, _| "[ms]");
+        assert_json_snapshot!(format!("failure-{job_id}"), parts(&result), {
+            ".inference_time_ms" => redactions
+        });
+        stage.receiver.next("/job_complete").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_node_says_when_to_come_again() {
+    let stage = Stage::start().await;
+    stage
+        .submit(&Form::tryon("first").doing("sleep:60000"))
+        .await;
+    let answer = stage.tryon(&Form::tryon("second")).await;
+    assert_eq!(answer.status, 429);
+    let body = answer.json();
+    assert_eq!(
+        answer.header("retry-after"),
+        body["retry_after"].to_string()
+    );
+    assert_json_snapshot!("busy", body);
+
+    let answer = stage.infer(&Form::infer()).await;
+    assert_eq!(answer.status, 429);
+    assert_eq!(answer.header("retry-after"), "5");
+    assert_json_snapshot!("busy-infer", answer.json());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_wait_is_learned_from_the_job_itself() {
+    let stage = Stage::start().await;
+    let config = json!({"prompt": "step-sleep:400", "steps": 100});
+    stage.submit(&Form::tryon("slow").config(&config)).await;
+    while stage.get("/gpu/status").await.json()["progress"]["step"].as_u64() < Some(2) {
+        tokio::task::yield_now().await;
+    }
+    // 97 or 98 steps of 0.4 s remain, each a little longer on a machine that is busy.
+    let wait = stage.tryon(&Form::tryon("next")).await.json()["retry_after"]
+        .as_u64()
+        .unwrap();
+    assert!((38..80).contains(&wait), "{wait}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_guards_what_uses_the_device() {
+    let stage = Stage::start().await;
+    let guarded = [
+        (Method::POST, "/tryon"),
+        (Method::POST, "/infer"),
+        (Method::DELETE, "/tryon/job"),
+        (Method::GET, "/gpu/status"),
+    ];
+    for (method, path) in guarded {
+        for token in [None, Some(""), Some("wrong"), Some("incoming-token ")] {
+            let mut request = stage.request(method.clone(), path);
+            if let Some(token) = token {
+                request = request.header("x-internal-auth", token.replace(' ', "x"));
+            }
+            let answer = send(request).await;
+            assert_eq!(answer.status, 401, "{method} {path} {token:?}");
+            assert_eq!(answer.json(), json!({"detail": "Unauthorized"}));
+        }
+    }
+    for path in ["/health", "/test", "/version", "/metrics"] {
+        assert_eq!(
+            send(stage.request(Method::GET, path)).await.status,
+            200,
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_can_be_waived() {
+    let stage = Stage::start_with(|config| config.security.require_auth = false).await;
+    assert_eq!(
+        send(stage.request(Method::GET, "/gpu/status")).await.status,
+        200
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loading_node_says_so() {
+    let stage = Stage::start_loading("load-sleep:60000", |_| {}).await;
+    for path in ["/tryon", "/infer"] {
+        let answer = send(stage.posting(path, &Form::tryon("job"))).await;
+        assert_eq!(answer.status, 503);
+        assert_eq!(answer.json(), json!({"detail": "Models not loaded yet"}));
+    }
+    let bodies = json!({
+        "health": stage.get("/health").await.json(),
+        "test": stage.get("/test").await.json(),
+        "version": stage.get("/version").await.json(),
+    });
+    assert_json_snapshot!("loading", bodies, { ".version.git_commit" => "[commit]" });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hot_node_describes_itself() {
+    let stage = Stage::start().await;
+    let bodies = json!({
+        "health": stage.get("/health").await.json(),
+        "test": stage.get("/test").await.json(),
+        "version": stage.get("/version").await.json(),
+        "gpu_status": stage.get("/gpu/status").await.json(),
+        "metrics": stage.get("/metrics").await.json(),
+    });
+    assert_json_snapshot!("hot", bodies, {
+        ".version.git_commit" => "[commit]",
+        ".metrics.gpu_memory_used_bytes" => "[bytes]",
+        ".metrics.gpu_utilization_percent" => "[percent]",
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_node_tells_how_far_it_is() {
+    let stage = Stage::start().await;
+    let config = json!({"prompt": "step-sleep:200", "steps": 100});
+    stage.submit(&Form::tryon("job-1").config(&config)).await;
+    stage.wait_for_step().await;
+    assert_json_snapshot!("gpu-status-busy", stage.get("/gpu/status").await.json(), {
+        ".progress.step" => "[step]",
+        ".eta_ms" => "[ms]",
+    });
+    assert_eq!(stage.get("/test").await.json()["status"], "hot");
+    assert_eq!(stage.get("/health").await.json()["model_loaded"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_cancelled_at_its_next_step() {
+    let stage = Stage::start().await;
+    let config = json!({"prompt": "step-sleep:50", "steps": 100});
+    stage.submit(&Form::tryon("job/1 ü").config(&config)).await;
+    stage.wait_for_step().await;
+
+    let answer = stage.delete("/tryon/other").await;
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.detail(), "no job `other` is running");
+
+    let answer = stage.delete("/tryon/job%2F1%20%C3%BC").await;
+    assert_eq!(answer.status, 202);
+    assert_json_snapshot!("cancelling", answer.json());
+    let result = stage.result().await;
+    assert_eq!(result.text("error"), "cancelled");
+    assert_eq!(result.text("error_name"), "Cancelled");
+    assert_eq!(result.text("retryable"), "false");
+    assert_eq!(stage.delete("/tryon/job%2F1%20%C3%BC").await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn providers_are_served_or_refused_and_never_swapped() {
+    let stage = Stage::start().await;
+    let answer = stage
+        .tryon(&Form::tryon("a").set("provider", "invalid_provider"))
+        .await;
+    assert_eq!(answer.status, 400);
+    assert_eq!(
+        answer.json(),
+        json!({"detail": "Invalid provider: invalid_provider"})
+    );
+
+    let answer = stage.tryon(&Form::tryon("b").set("provider", "qwen")).await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(
+        answer.detail(),
+        "Models not loaded yet: `qwen` is not what this node runs, it runs preview"
+    );
+    let hairstyle = json!({"task": "hairstyle", "haircut": "BobCut"});
+    let answer = stage.tryon(&Form::tryon("c").config(&hairstyle)).await;
+    assert_eq!(answer.status, 400);
+    assert_eq!(
+        answer.detail(),
+        "`config.task` is `hairstyle`, which the loaded engine does not offer; \
+         it offers clothes, tattoo"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_count_in_both_forms() {
+    let stage = Stage::start().await;
+    stage.submit(&Form::tryon("good")).await;
+    stage.result().await;
+    stage.submit(&Form::tryon("bad").doing("refuse:pose")).await;
+    stage.result().await;
+    stage.tryon(&Form::tryon("worse").without("user_id")).await;
+
+    let body = stage.get("/metrics").await.json();
+    assert_eq!(body["vton_inference_count"], 1);
+    assert_eq!(body["vton_inference_errors_total"], 1);
+    assert!(body["vton_inference_latency_ms"].as_f64().unwrap() > 0.0);
+
+    // What a Prometheus server sends.
+    let accept = "application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.6";
+    let answer = send(
+        stage
+            .request(Method::GET, "/metrics")
+            .header("accept", accept),
+    )
+    .await;
+    assert!(
+        answer
+            .header("content-type")
+            .starts_with("application/openmetrics-text")
+    );
+    let text = String::from_utf8(answer.bytes).unwrap();
+    let is_shape = |line: &&str| !line.contains("_bucket") && !line.contains("_sum");
+    let shape: Vec<_> = text.lines().filter(is_shape).collect();
+    insta::with_settings!({filters => vec![
+        (r"(?m)^(gpu_\w+) \d+$", "$1 [value]"),
+    ]}, {
+        assert_snapshot!("exposition", shape.join("\n"));
+    });
+    let plain = send(
+        stage
+            .request(Method::GET, "/metrics")
+            .header("accept", "text/plain"),
+    )
+    .await;
+    assert_eq!(
+        plain.header("content-type"),
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_are_told_to_whom_the_job_names() {
+    let stage = Stage::start().await;
+    let url = stage.receiver.url("/progress");
+    let config = json!({"prompt": "step-sleep:20", "steps": 3, "progress_url": url});
+    stage.submit(&Form::tryon("job-1").config(&config)).await;
+    let mut last = 0;
+    while last < 3 {
+        let progress = stage.receiver.next("/progress").await;
+        assert_eq!(progress.headers["x-internal-auth"], CALLBACK_TOKEN);
+        let body: Value = serde_json::from_slice(&progress.body).unwrap();
+        assert_eq!(
+            (&body["job_id"], &body["steps"]),
+            (&json!("job-1"), &json!(3))
+        );
+        let step = body["step"].as_u64().unwrap();
+        assert!(step > last, "{step} after {last}");
+        last = step;
+    }
+    assert_eq!(stage.result().await.text("job_id"), "job-1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_is_not_sent_to_strangers() {
+    let stage = Stage::start().await;
+    let stranger = tryon_testkit::receiver::Receiver::start().await;
+    let config = json!({"steps": 1, "progress_url": stranger.url("/steps")});
+    stage.submit(&Form::tryon("job-1").config(&config)).await;
+    assert!(
+        !stranger
+            .next("/steps")
+            .await
+            .headers
+            .contains_key("x-internal-auth")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jpeg_is_delivered_when_asked_for() {
+    let stage = Stage::start().await;
+    stage
+        .submit(&Form::tryon("job-1").config(&json!({"output_format": "jpeg"})))
+        .await;
+    let result = stage.result().await;
+    assert_json_snapshot!("result-jpeg", parts(&result)["output_image"]);
+    let texts = tryon_picture::read_text(&result.parts["output_image"].bytes);
+    assert_eq!(
+        texts,
+        [("Comment".to_owned(), "Comment: a test double".to_owned())]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_answered_in_the_same_form() {
+    let stage = Stage::start().await;
+    let answer = stage.get("/nowhere").await;
+    assert_eq!(
+        (answer.status, answer.detail().as_str()),
+        (404, "Not Found")
+    );
+    let answer = send(stage.request(Method::POST, "/health")).await;
+    assert_eq!(
+        (answer.status, answer.detail().as_str()),
+        (405, "Method Not Allowed")
+    );
+}

@@ -1,0 +1,215 @@
+//! A node with everything around it.
+
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder, header::HeaderMap};
+use serde_json::Value;
+use tempfile::TempDir;
+use tryon_core::secret::Secret;
+use tryon_engine::supervisor::{Supervisor, SupervisorConfig, WorkerState};
+use tryon_node::{Node, NodeConfig, config::Seconds};
+use tryon_testkit::{
+    fake_worker,
+    receiver::{Delivery, Receiver},
+};
+
+use crate::form::Form;
+
+pub(crate) const TOKEN: &str = "incoming-token";
+pub(crate) const CALLBACK_TOKEN: &str = "callback-token";
+pub(crate) const BALANCER_TOKEN: &str = "balancer-token";
+
+/// An answer of the node.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
+    }
+
+    pub(crate) fn detail(&self) -> String {
+        self.json()["detail"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
+/// A node, its spool, its worker and who receives its results.
+pub(crate) struct Stage {
+    pub(crate) node: Node,
+    pub(crate) supervisor: Supervisor,
+    pub(crate) receiver: Receiver,
+    pub(crate) config: NodeConfig,
+    pub(crate) dir: TempDir,
+    client: Client,
+}
+
+/// The configuration that tests share; `dir` is theirs alone.
+pub(crate) fn config(dir: &TempDir, receiver: &Receiver) -> NodeConfig {
+    let mut config = NodeConfig::default();
+    config.server.node_id = "node-under-test".to_owned();
+    config.server.port = 0;
+    config.security.internal_auth_token = Some(Secret::new(TOKEN));
+    config.asset_service.callback_url = receiver.url("/results").parse().ok();
+    config.asset_service.internal_auth_token = Some(Secret::new(CALLBACK_TOKEN));
+    config.asset_service.retry_backoff = vec![Seconds::from(Duration::from_millis(20))];
+    config.load_balancer.url = receiver.url("/").parse().ok();
+    config.load_balancer.internal_auth_token = Some(Secret::new(BALANCER_TOKEN));
+    config.spool.dir = dir.path().join("spool");
+    config
+}
+
+impl Stage {
+    /// A node whose engine is loaded.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// The same, with some things set otherwise.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut NodeConfig)) -> Self {
+        let stage = Self::start_loading("ok", change).await;
+        stage.wait_loaded().await;
+        stage
+    }
+
+    /// A node whose engine loads as `load` says, see [`fake_worker::command_with`].
+    pub(crate) async fn start_loading(load: &str, change: impl FnOnce(&mut NodeConfig)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let receiver = Receiver::start().await;
+        let mut config = config(&dir, &receiver);
+        change(&mut config);
+        let supervisor = supervise(load);
+        let node = Node::start(config.clone(), supervisor.clone())
+            .await
+            .unwrap();
+        Self {
+            node,
+            supervisor,
+            receiver,
+            config,
+            dir,
+            client: Client::new(),
+        }
+    }
+
+    /// Stops the node and starts it again on the same spool.
+    pub(crate) async fn restart(self) -> Self {
+        let Self {
+            node,
+            receiver,
+            config,
+            dir,
+            client,
+            ..
+        } = self;
+        node.shutdown().await;
+        let supervisor = supervise("ok");
+        let node = Node::start(config.clone(), supervisor.clone())
+            .await
+            .unwrap();
+        let stage = Self {
+            node,
+            supervisor,
+            receiver,
+            config,
+            dir,
+            client,
+        };
+        stage.wait_loaded().await;
+        stage
+    }
+
+    pub(crate) async fn wait_loaded(&self) -> WorkerState {
+        let supervisor = self.supervisor.clone();
+        tokio::task::spawn_blocking(move || supervisor.wait_loaded())
+            .await
+            .unwrap()
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = format!("http://{}{path}", self.node.local_addr());
+        self.client.request(method, url)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        send(
+            self.request(Method::GET, path)
+                .header("x-internal-auth", TOKEN),
+        )
+        .await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        send(
+            self.request(Method::DELETE, path)
+                .header("x-internal-auth", TOKEN),
+        )
+        .await
+    }
+
+    pub(crate) fn posting(&self, path: &str, form: &Form) -> RequestBuilder {
+        self.request(Method::POST, path)
+            .header("x-internal-auth", TOKEN)
+            .header("content-type", Form::content_type())
+            .body(form.encode())
+    }
+
+    pub(crate) async fn tryon(&self, form: &Form) -> Answer {
+        send(self.posting("/tryon", form)).await
+    }
+
+    pub(crate) async fn infer(&self, form: &Form) -> Answer {
+        send(self.posting("/infer", form)).await
+    }
+
+    /// Submits a job that must be accepted.
+    pub(crate) async fn submit(&self, form: &Form) {
+        let answer = self.tryon(form).await;
+        assert_eq!(
+            answer.status,
+            202,
+            "{}",
+            String::from_utf8_lossy(&answer.bytes)
+        );
+    }
+
+    /// The next result.
+    pub(crate) async fn result(&self) -> Delivery {
+        self.receiver.next("/results").await
+    }
+
+    /// Waits until the running job has passed a step.
+    pub(crate) async fn wait_for_step(&self) {
+        while self.get("/gpu/status").await.json()["progress"].is_null() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+pub(crate) async fn send(request: RequestBuilder) -> Answer {
+    let answer = request.send().await.unwrap();
+    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+    let bytes = answer.bytes().await.unwrap().to_vec();
+    Answer {
+        status,
+        headers,
+        bytes,
+    }
+}
+
+pub(crate) fn supervise(load: &str) -> Supervisor {
+    // Before the first client is made: it looks for the provider.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Supervisor::start(SupervisorConfig::new(fake_worker::command_with(load)))
+}
