@@ -1,0 +1,72 @@
+//! What every part of the gateway shares.
+
+use std::sync::Arc;
+
+use tryon_blob::{Blobs, LinkSigner};
+use tryon_store::Store;
+
+use crate::{
+    clock::{Clock, SystemClock},
+    config::GatewayConfig,
+    random::{Random, SystemRandom},
+    rate::{MemoryRates, Rates},
+    route::body::BodyBudget,
+    wake::Wake,
+};
+
+/// What every part of the gateway shares, behind an `Arc`.
+pub struct App {
+    /// How it is set up.
+    pub config: GatewayConfig,
+    /// What the platform remembers.
+    pub store: Arc<dyn Store>,
+    /// Where pictures are.
+    pub blobs: Blobs,
+    /// Makes and checks the links to outputs.
+    pub links: LinkSigner,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where ids and seeds come from.
+    pub random: Arc<dyn Random>,
+    /// The loops' bells.
+    pub wake: Wake,
+    /// How many requests each account made lately.
+    pub rates: Arc<dyn Rates>,
+    /// How much memory the bodies of requests may take together.
+    pub(crate) bodies: BodyBudget,
+}
+
+impl App {
+    /// An app on the machine's clock and randomness, which counts requests in memory.
+    pub fn new(config: GatewayConfig, store: Arc<dyn Store>, blobs: Blobs) -> Self {
+        Self {
+            links: LinkSigner::new(&config.secrets.link_signing_key),
+            bodies: BodyBudget::new(&config.limits),
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            rates: Arc::new(MemoryRates::default()),
+            wake: Wake::default(),
+            config,
+            store,
+            blobs,
+        }
+    }
+
+    /// The same app on another clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// The same app on another source of randomness.
+    #[must_use]
+    pub fn with_random(self, random: Arc<dyn Random>) -> Self {
+        Self { random, ..self }
+    }
+
+    /// The same app with requests counted elsewhere.
+    #[must_use]
+    pub fn with_rates(self, rates: Arc<dyn Rates>) -> Self {
+        Self { rates, ..self }
+    }
+}

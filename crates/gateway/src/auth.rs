@@ -1,0 +1,131 @@
+//! API keys, and who a request comes from.
+//!
+//! A key's secret is `tryon_` and 43 characters of base64url: 32 random bytes. The store keeps its
+//! SHA-256, which is enough for a secret that nobody can guess. Each request looks its key up, so
+//! that a revoked key opens nothing from that moment on.
+
+use axum::http::{HeaderMap, header};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use rand::CryptoRng;
+use sha2::{Digest as _, Sha256};
+use tryon_core::id::KeyId;
+use tryon_store::{Account, Store};
+
+use crate::error::ApiError;
+
+/// What every secret begins with, so that one that leaked is recognised as ours.
+const PREFIX: &str = "tryon_";
+
+/// Characters of a secret that are kept readable, to tell keys apart.
+const SHOWN: usize = PREFIX.len() + 6;
+
+/// Characters of a secret.
+const LENGTH: usize = PREFIX.len() + 43;
+
+/// The secret of a key that is being made.
+pub struct NewSecret(String);
+
+impl NewSecret {
+    /// A fresh secret.
+    pub fn generate(random: &mut impl CryptoRng) -> Self {
+        let mut bytes = [0; 32];
+        random.fill_bytes(&mut bytes);
+        let mut secret = PREFIX.to_owned();
+        BASE64_URL_SAFE_NO_PAD.encode_string(bytes, &mut secret);
+        Self(secret)
+    }
+
+    /// Its first characters, which may be shown.
+    pub fn prefix(&self) -> &str {
+        &self.0[..SHOWN]
+    }
+
+    /// What the store keeps.
+    pub fn hash(&self) -> [u8; 32] {
+        hash(&self.0)
+    }
+
+    /// The secret itself, to be shown once.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+/// What the store keeps of a secret.
+pub fn hash(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+/// Who a request comes from.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The key that it carries.
+    pub key: KeyId,
+    /// Whose key that is, as it stands now.
+    pub account: Account,
+}
+
+/// Who a request with these headers comes from.
+pub async fn authenticate(headers: &HeaderMap, store: &dyn Store) -> Result<Caller, ApiError> {
+    let secret = bearer(headers)?;
+    let wrong = || ApiError::unauthorized("the API key is not valid: it may have been revoked");
+    // What is not shaped like a key is refused without asking the store.
+    if secret.len() != LENGTH || !secret.starts_with(PREFIX) {
+        return Err(wrong());
+    }
+    let found = store.find_account_by_key(&hash(secret)).await?;
+    let (key, account) = found.ok_or_else(wrong)?;
+    Ok(Caller { key, account })
+}
+
+/// The token of `Authorization: Bearer <token>`.
+fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let missing = || {
+        ApiError::unauthorized("the Authorization header is missing: send `Bearer <your API key>`")
+    };
+    let value = values.next().ok_or_else(missing)?;
+    if values.next().is_some() {
+        return Err(ApiError::unauthorized(
+            "the Authorization header is there more than once",
+        ));
+    }
+    let form =
+        || ApiError::unauthorized("the Authorization header has to be `Bearer <your API key>`");
+    let (scheme, token) = value
+        .to_str()
+        .map_err(|_| form())?
+        .split_once(' ')
+        .ok_or_else(form)?;
+    let token = token.trim();
+    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
+        return Err(form());
+    }
+    Ok(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{SeedableRng as _, rngs::StdRng};
+
+    use super::*;
+
+    #[test]
+    fn a_secret_is_ours_to_recognise_and_never_the_same() {
+        let mut random = StdRng::seed_from_u64(1);
+        let (one, two) = (
+            NewSecret::generate(&mut random),
+            NewSecret::generate(&mut random),
+        );
+        assert_ne!(one.hash(), two.hash());
+        assert_eq!(one.prefix().len(), SHOWN);
+        let (shown, kept) = (one.prefix().to_owned(), one.hash());
+        let secret = one.into_string();
+        assert!(
+            secret.starts_with("tryon_") && secret.starts_with(&shown),
+            "{secret}"
+        );
+        assert_eq!(secret.len(), LENGTH);
+        assert_eq!(hash(&secret), kept);
+    }
+}

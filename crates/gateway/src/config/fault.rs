@@ -1,0 +1,251 @@
+//! What keeps a gateway from starting.
+
+use std::collections::BTreeSet;
+
+use tryon_core::time::Seconds;
+
+use super::{GatewayConfig, NodeConfig, TaskConfig};
+
+/// The least bytes of a secret that signs links.
+const SECRET_BYTES: usize = 16;
+
+/// A setting with which no gateway can start. The message names its key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigFault {
+    /// A secret that is absent or too short to be one.
+    #[error("`{key}` needs at least {least} characters; `openssl rand -hex 32` makes some")]
+    WeakSecret {
+        /// Which.
+        key: &'static str,
+        /// How many it needs.
+        least: usize,
+    },
+    /// The database is not one that is known.
+    #[error("`database.url` is `{url}`, not `sqlite://<path>`")]
+    UnknownDatabase {
+        /// What it is.
+        url: String,
+    },
+    /// Something that has to be more than nothing.
+    #[error("`{key}` has to be above 0")]
+    Zero {
+        /// Which.
+        key: String,
+    },
+    /// A number outside its range.
+    #[error("`{key}` is {value}, not {expected}")]
+    OutOfRange {
+        /// Which.
+        key: String,
+        /// What it is.
+        value: String,
+        /// What it can be.
+        expected: &'static str,
+    },
+    /// Two nodes of one name.
+    #[error("two nodes are named `{name}`")]
+    DoubledNode {
+        /// The name.
+        name: String,
+    },
+    /// A URL that is not one of HTTP.
+    #[error("`{key}` is `{url}`, not an `http://` or `https://` URL")]
+    NotHttp {
+        /// Which.
+        key: String,
+        /// What it is.
+        url: String,
+    },
+    /// Less room for all requests than one may take.
+    #[error("`limits.buffered_bytes` has to be at least {least}: one request takes as much")]
+    NoRoom {
+        /// What one request may take.
+        least: usize,
+    },
+}
+
+pub(super) fn find_faults(config: &GatewayConfig) -> Vec<ConfigFault> {
+    let mut faults = secret_faults(config);
+    if config.database.sqlite_path().is_none() {
+        faults.push(ConfigFault::UnknownDatabase {
+            url: config.database.url.clone(),
+        });
+    }
+    if let Some(url) = &config.server.public_url {
+        faults.extend(url_fault("server.public_url".to_owned(), url));
+    }
+    faults.extend(zero_faults(config));
+    faults.extend(node_faults(&config.nodes));
+    for (index, task) in config.tasks.iter().enumerate() {
+        faults.extend(task_faults(index, task));
+    }
+    let least = crate::route::body::weight(config.limits.body_bytes);
+    if config.limits.buffered_bytes < least {
+        faults.push(ConfigFault::NoRoom { least });
+    }
+    faults
+}
+
+fn secret_faults(config: &GatewayConfig) -> Vec<ConfigFault> {
+    let secrets = [
+        ("secrets.link_signing_key", &config.secrets.link_signing_key),
+        ("callbacks.token", &config.callbacks.token),
+    ];
+    let weak = secrets
+        .into_iter()
+        .filter(|(_, secret)| secret.expose().len() < SECRET_BYTES);
+    weak.map(|(key, _)| ConfigFault::WeakSecret {
+        key,
+        least: SECRET_BYTES,
+    })
+    .collect()
+}
+
+fn zero_faults(config: &GatewayConfig) -> impl Iterator<Item = ConfigFault> {
+    let (jobs, limits, fetch) = (&config.jobs, &config.limits, &config.fetch);
+    let durations = [
+        ("jobs.deadline", jobs.deadline),
+        ("jobs.lease", jobs.lease),
+        ("jobs.output_retention", jobs.output_retention),
+        ("limits.header_timeout", limits.header_timeout),
+        ("limits.body_idle", limits.body_idle),
+        ("limits.body_timeout", limits.body_timeout),
+        ("fetch.timeout", fetch.timeout),
+        ("fetch.connect_timeout", fetch.connect_timeout),
+        ("fetch.read_timeout", fetch.read_timeout),
+    ];
+    let sizes = [
+        ("limits.picture_bytes", limits.picture_bytes),
+        ("limits.body_bytes", limits.body_bytes),
+        ("limits.connections", limits.connections),
+        ("fetch.max_bytes", fetch.max_bytes),
+    ];
+    let zero_durations = durations.map(|(key, value)| (key, value == Seconds::new(0)));
+    let zero_sizes = sizes.map(|(key, value)| (key, value == 0));
+    zero_durations
+        .into_iter()
+        .chain(zero_sizes)
+        .filter(|(_, zero)| *zero)
+        .map(|(key, _)| ConfigFault::Zero {
+            key: key.to_owned(),
+        })
+}
+
+fn node_faults(nodes: &[NodeConfig]) -> Vec<ConfigFault> {
+    let mut names = BTreeSet::new();
+    let mut faults = Vec::new();
+    for (index, node) in nodes.iter().enumerate() {
+        faults.extend(url_fault(format!("nodes[{index}].url"), &node.url));
+        if node.name.is_empty() {
+            faults.push(ConfigFault::OutOfRange {
+                key: format!("nodes[{index}].name"),
+                value: "empty".to_owned(),
+                expected: "a name",
+            });
+        } else if !names.insert(&node.name) {
+            faults.push(ConfigFault::DoubledNode {
+                name: node.name.clone(),
+            });
+        }
+    }
+    faults
+}
+
+fn task_faults(index: usize, task: &TaskConfig) -> Vec<ConfigFault> {
+    let fault = |field: &str, value: String, expected| ConfigFault::OutOfRange {
+        key: format!("tasks[{index}].{field}"),
+        value,
+        expected,
+    };
+    let mut faults = Vec::new();
+    if task.modes.is_empty() {
+        faults.push(fault("modes", "empty".to_owned(), "a list of modes"));
+    }
+    if !(1..=100).contains(&task.steps) {
+        faults.push(fault(
+            "steps",
+            task.steps.to_string(),
+            "a whole number from 1 to 100",
+        ));
+    }
+    if !(0.0..=20.0).contains(&task.cfg) {
+        faults.push(fault("cfg", task.cfg.to_string(), "a number from 0 to 20"));
+    }
+    if !(64..=4096).contains(&task.max_side) {
+        faults.push(fault(
+            "max_side",
+            task.max_side.to_string(),
+            "a number from 64 to 4096",
+        ));
+    }
+    faults
+}
+
+fn url_fault(key: String, url: &url::Url) -> Option<ConfigFault> {
+    let http = matches!(url.scheme(), "http" | "https") && url.has_host();
+    (!http).then(|| ConfigFault::NotHttp {
+        key,
+        url: url.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tryon_core::secret::Secret;
+
+    use super::*;
+
+    fn sound() -> GatewayConfig {
+        let mut config = GatewayConfig::default();
+        config.secrets.link_signing_key = Secret::new("0123456789abcdef");
+        config.callbacks.token = Secret::new("0123456789abcdef");
+        config
+    }
+
+    #[test]
+    fn the_defaults_lack_only_secrets() {
+        assert_eq!(sound().faults(), []);
+        let faults = GatewayConfig::default().faults();
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        let text = faults[0].to_string();
+        assert!(
+            text.starts_with("`secrets.link_signing_key` needs at least 16"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn every_fault_is_found_at_once() {
+        let mut config = sound();
+        config.database.url = "mysql://x".to_owned();
+        config.server.public_url = Some("ftp://x".parse().unwrap());
+        config.jobs.deadline = Seconds::new(0);
+        config.limits.buffered_bytes = 1;
+        config.tasks[0].steps = 0;
+        let node = NodeConfig {
+            name: "a".to_owned(),
+            url: "http://10.0.0.7:8000".parse().unwrap(),
+            token: None,
+        };
+        config.nodes = vec![node.clone(), node];
+        let faults = config.faults();
+        let text: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(faults.len(), 6, "{text:#?}");
+        assert!(
+            text.contains(&"`tasks[0].steps` is 0, not a whole number from 1 to 100".to_owned())
+        );
+        assert!(text.contains(&"two nodes are named `a`".to_owned()));
+    }
+
+    #[test]
+    fn links_start_with_what_clients_can_reach() {
+        let mut config = sound();
+        assert_eq!(config.server.link_base(), "http://127.0.0.1:8080");
+        config.server.host = "0.0.0.0".to_owned();
+        assert_eq!(config.server.link_base(), "http://127.0.0.1:8080");
+        config.server.host = "::1".to_owned();
+        assert_eq!(config.server.link_base(), "http://[::1]:8080");
+        config.server.public_url = Some("https://try.example/".parse().unwrap());
+        assert_eq!(config.server.link_base(), "https://try.example");
+    }
+}

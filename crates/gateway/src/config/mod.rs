@@ -1,0 +1,75 @@
+//! How a gateway is set up: one struct per section of `config.yaml`.
+//!
+//! Everything has a default but the secrets and the nodes. Durations are numbers of seconds, whole
+//! or not; sizes are bytes.
+
+mod fault;
+mod section;
+mod task;
+
+pub use fault::ConfigFault;
+use serde::{Deserialize, Serialize};
+use tryon_core::limit::Limits;
+
+pub use self::{
+    section::{
+        CallbackConfig, DatabaseConfig, FetchConfig, JobConfig, LimitConfig, NodeConfig,
+        SecretConfig, ServerConfig, StorageConfig,
+    },
+    task::{TaskConfig, find_plan},
+};
+
+/// The configuration of a gateway.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// Where it listens and what clients call it.
+    pub server: ServerConfig,
+    /// Where it remembers.
+    pub database: DatabaseConfig,
+    /// Where pictures are kept.
+    pub storage: StorageConfig,
+    /// What nobody else may know.
+    pub secrets: SecretConfig,
+    /// Who computes.
+    pub nodes: Vec<NodeConfig>,
+    /// Who may report results.
+    pub callbacks: CallbackConfig,
+    /// How input pictures are fetched.
+    pub fetch: FetchConfig,
+    /// Who serves which task. The first entry that fits a request serves it; a request that none
+    /// fits is refused.
+    pub tasks: Vec<TaskConfig>,
+    /// How long things take, and are kept.
+    pub jobs: JobConfig,
+    /// What is accepted, and how long it is waited for.
+    pub limits: LimitConfig,
+    /// The limits of an account that is given none.
+    pub default_limits: Limits,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self {
+            server: ServerConfig::default(),
+            database: DatabaseConfig::default(),
+            storage: StorageConfig::default(),
+            secrets: SecretConfig::default(),
+            nodes: Vec::new(),
+            callbacks: CallbackConfig::default(),
+            fetch: FetchConfig::default(),
+            tasks: task::preview(),
+            jobs: JobConfig::default(),
+            limits: LimitConfig::default(),
+            default_limits: Limits::default(),
+        }
+    }
+}
+
+impl GatewayConfig {
+    /// Everything that keeps a gateway of this configuration from starting; empty when nothing
+    /// does.
+    pub fn faults(&self) -> Vec<ConfigFault> {
+        fault::find_faults(self)
+    }
+}

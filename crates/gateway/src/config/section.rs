@@ -1,0 +1,237 @@
+//! The sections.
+
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use tryon_core::{secret::Secret, time::Seconds};
+use url::Url;
+
+const MIB: usize = 1024 * 1024;
+
+/// `server`: where the gateway listens and what clients call it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// The address of the public listener: an IP address or a host name.
+    pub host: String,
+    /// Its port; 0 lets the system choose one.
+    pub port: u16,
+    /// What clients call it: links to outputs start with this. `http://<host>:<port>` where
+    /// absent; name it when a proxy stands in front.
+    pub public_url: Option<Url>,
+    /// The address of the listener that nodes report to. Nobody else needs to reach it.
+    pub internal_host: String,
+    /// Its port; 0 lets the system choose one.
+    pub internal_port: u16,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 8080,
+            public_url: None,
+            internal_host: "127.0.0.1".to_owned(),
+            internal_port: 8081,
+        }
+    }
+}
+
+impl ServerConfig {
+    /// What links to outputs start with, without a slash at the end.
+    pub fn link_base(&self) -> String {
+        match &self.public_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => format!("http://{}:{}", reachable(&self.host), self.port),
+        }
+    }
+}
+
+/// A name for the host that this machine's clients can connect to.
+fn reachable(host: &str) -> String {
+    match host {
+        "0.0.0.0" | "::" | "[::]" => "127.0.0.1".to_owned(),
+        host if host.contains(':') && !host.starts_with('[') => format!("[{host}]"),
+        host => host.to_owned(),
+    }
+}
+
+/// `database`: where the gateway remembers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatabaseConfig {
+    /// `sqlite://<path>`. The file and its folder are created where there are none; it has to lie
+    /// on a local disk.
+    pub url: String,
+}
+
+impl Default for DatabaseConfig {
+    fn default() -> Self {
+        Self {
+            url: "sqlite://data/tryon.db".to_owned(),
+        }
+    }
+}
+
+impl DatabaseConfig {
+    /// The path of the `SQLite` file; `None` for a URL of another kind.
+    pub fn sqlite_path(&self) -> Option<PathBuf> {
+        let path = self.url.strip_prefix("sqlite://")?;
+        (!path.is_empty()).then(|| PathBuf::from(path))
+    }
+}
+
+/// `storage`: where pictures are kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StorageConfig {
+    /// A folder, created for its owner alone where there is none.
+    pub path: PathBuf,
+}
+
+impl Default for StorageConfig {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::from("data/pictures"),
+        }
+    }
+}
+
+/// `secrets`: what nobody else may know.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SecretConfig {
+    /// Signs the links to outputs. Links end with it: keep it across restarts, and give several
+    /// gateways the same one.
+    pub link_signing_key: Secret,
+}
+
+/// One of `nodes`: who computes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// Its name in logs and the store.
+    pub name: String,
+    /// Where it listens, such as `http://10.0.0.7:8000`.
+    pub url: Url,
+    /// What it wants to be told as `X-Internal-Auth`.
+    #[serde(default)]
+    pub token: Option<Secret>,
+}
+
+/// `callbacks`: who may report results.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CallbackConfig {
+    /// What results must carry as `X-Internal-Auth`.
+    pub token: Secret,
+}
+
+/// `fetch`: how input pictures are fetched.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FetchConfig {
+    /// Whether pictures may come from private, loopback and link-local addresses: for
+    /// development, and for a gateway whose clients are all trusted.
+    pub allow_private: bool,
+    /// Host names that may resolve to such addresses all the same.
+    pub allowed_hosts: Vec<String>,
+    /// Networks that are reached all the same, such as `10.1.0.0/16`.
+    pub allowed_networks: Vec<IpNet>,
+    /// The largest file that is read, in bytes.
+    pub max_bytes: usize,
+    /// Redirects that are followed.
+    pub max_redirects: usize,
+    /// How long a connection may take.
+    pub connect_timeout: Seconds,
+    /// How long it may be silent.
+    pub read_timeout: Seconds,
+    /// How long one picture may take, redirects included.
+    pub timeout: Seconds,
+}
+
+impl Default for FetchConfig {
+    fn default() -> Self {
+        Self {
+            allow_private: false,
+            allowed_hosts: Vec::new(),
+            allowed_networks: Vec::new(),
+            max_bytes: 20 * MIB,
+            max_redirects: 5,
+            connect_timeout: Seconds::new(5),
+            read_timeout: Seconds::new(10),
+            timeout: Seconds::new(30),
+        }
+    }
+}
+
+/// `jobs`: how long things take, and are kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JobConfig {
+    /// A job that has not ended this long after its submission fails with `Timeout`. Published
+    /// clients give up after 120 seconds: with less they are told why.
+    pub deadline: Seconds,
+    /// How long outputs are kept, and links to them valid, after a job ended.
+    pub output_retention: Seconds,
+    /// Attempts that may be lost before a sample fails with `PipelineError`.
+    pub max_lost: u32,
+    /// How long a node keeps an attempt, and a gateway a preparation, without a sign of life.
+    pub lease: Seconds,
+    /// How old a picture is before it is erased because no job names it.
+    pub orphan_age: Seconds,
+}
+
+impl Default for JobConfig {
+    fn default() -> Self {
+        Self {
+            deadline: Seconds::new(110),
+            output_retention: Seconds::new(72 * 60 * 60),
+            max_lost: 3,
+            lease: Seconds::new(30),
+            orphan_age: Seconds::new(60 * 60),
+        }
+    }
+}
+
+/// `limits`: what is accepted, and how long it is waited for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitConfig {
+    /// The largest picture that may be sent along with a request, in bytes, before base64.
+    pub picture_bytes: usize,
+    /// The largest body of a request, in bytes. Two of the largest pictures fit, as base64.
+    pub body_bytes: usize,
+    /// Memory that the bodies of all requests may take together, in bytes. A request waits for
+    /// its share before its body is read.
+    pub buffered_bytes: usize,
+    /// How long a request waits for its share of that memory before it is answered 503.
+    pub buffer_wait: Seconds,
+    /// Connections that may be open at the same time; others wait to be accepted.
+    pub connections: usize,
+    /// How long a request's head may take.
+    pub header_timeout: Seconds,
+    /// How long a request's body may be silent.
+    pub body_idle: Seconds,
+    /// How long a request's body may take as a whole.
+    pub body_timeout: Seconds,
+    /// How long requests under way may take to end when the gateway is told to.
+    pub shutdown: Seconds,
+}
+
+impl Default for LimitConfig {
+    fn default() -> Self {
+        Self {
+            picture_bytes: 20 * MIB,
+            body_bytes: 56 * MIB,
+            buffered_bytes: 512 * MIB,
+            buffer_wait: Seconds::new(10),
+            connections: 4096,
+            header_timeout: Seconds::new(10),
+            body_idle: Seconds::new(15),
+            body_timeout: Seconds::new(120),
+            shutdown: Seconds::new(30),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Giving samples to nodes.
+//!
+//! [`run`] matches due samples with idle nodes and offers each attempt to its node
+//! ([`offer`](mod@offer)); [`probe`] keeps the store's picture of the nodes true, and
+//! [`breaker`] keeps work away from a node that fails it. Nothing here is remembered but in the
+//! store: a gateway that dies between a node's 202 and its own note of it leaves a lease that
+//! runs out, and the sweep asks the node.
+
+mod breaker;
+mod client;
+mod fleet;
+mod form;
+mod offer;
+mod outcome;
+mod probe;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tryon_store::{Assignment, StoreError};
+
+pub(crate) use self::{
+    fleet::{Fleet, specs},
+    outcome::Outcomes,
+};
+use crate::pace::{Backoff, rest, until_due};
+
+/// Attempts that are given out in one transaction.
+const BATCH: u32 = 32;
+
+/// The longest wait after the store failed.
+const STORE_PAUSE: Duration = Duration::from_secs(5);
+
+/// Gives samples to nodes until it is told to stop. Attempts under way are `tasks`.
+pub(crate) async fn run(outcomes: Outcomes, tasks: TaskTracker, stop: CancellationToken) {
+    watch_nodes(&outcomes, &tasks, &stop);
+    let mut backoff = Backoff::up_to(STORE_PAUSE);
+    while !stop.is_cancelled() {
+        let now = outcomes.app.clock.now();
+        let pause = match claim(&outcomes).await {
+            Ok(assignments) => {
+                backoff.reset();
+                let more = assignments.len() >= BATCH as usize;
+                start(&outcomes, &tasks, assignments);
+                if more {
+                    continue;
+                }
+                until_due(&outcomes.app, now).await
+            }
+            Err(error) => {
+                tracing::error!(%error, "due samples cannot be given to nodes");
+                backoff.fail()
+            }
+        };
+        rest(&stop, &outcomes.app.wake.dispatch, pause).await;
+    }
+}
+
+async fn claim(outcomes: &Outcomes) -> Result<Vec<Assignment>, StoreError> {
+    let now = outcomes.app.clock.now();
+    let lease_until = now + outcomes.app.config.jobs.lease.duration();
+    outcomes.app.store.claim_dispatch(now, lease_until, BATCH).await
+}
+
+fn start(outcomes: &Outcomes, tasks: &TaskTracker, assignments: Vec<Assignment>) {
+    for assignment in assignments {
+        let outcomes = outcomes.clone();
+        tasks.spawn(async move { offer::offer(&outcomes, &assignment).await });
+    }
+}
+
+fn watch_nodes(outcomes: &Outcomes, tasks: &TaskTracker, stop: &CancellationToken) {
+    for name in outcomes.fleet.names() {
+        let (app, fleet) = (Arc::clone(&outcomes.app), Arc::clone(&outcomes.fleet));
+        tasks.spawn(probe::watch(app, fleet, name.to_owned(), stop.clone()));
+    }
+}

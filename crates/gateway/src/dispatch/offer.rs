@@ -1,0 +1,185 @@
+//! Offering an attempt to the node that was chosen for it.
+
+use std::time::Duration;
+
+use fail::fail_point;
+use tryon_core::{
+    error::{JobError, JobErrorCode},
+    time::Timestamp,
+};
+use tryon_store::{Assignment, NodeState, StoreError};
+
+use super::{
+    client::{Answer, OfferError},
+    fleet::Member,
+    form::{self, FormError},
+    outcome::Outcomes,
+};
+
+/// How long a sample waits that could not be read from the storage.
+const STORAGE_PAUSE: Duration = Duration::from_secs(2);
+
+/// Offers an attempt and acts on the answer. Should the store fail, the attempt's lease runs out
+/// and the sweep finds out what became of it.
+pub(super) async fn offer(outcomes: &Outcomes, assignment: &Assignment) {
+    if let Err(error) = try_offer(outcomes, assignment).await {
+        let attempt = assignment.attempt;
+        tracing::error!(%attempt, %error, "what a node answered cannot be recorded");
+    }
+    outcomes.app.wake.dispatch.notify_one();
+}
+
+async fn try_offer(outcomes: &Outcomes, assignment: &Assignment) -> Result<(), StoreError> {
+    let Some(member) = outcomes.fleet.find(&assignment.node) else {
+        // Another gateway knows this node: it is not given up, and not ours to ask.
+        tracing::error!(node = assignment.node, "a node is missing in this gateway's `nodes`");
+        return defer(outcomes, assignment, STORAGE_PAUSE).await;
+    };
+    let pictures = match form::open(&outcomes.app.blobs, &assignment.inputs).await {
+        Ok(pictures) => pictures,
+        Err(error) => return no_pictures(outcomes, assignment, error).await,
+    };
+    let form = form::build(assignment, pictures);
+    match member.client.offer(form).await {
+        Ok(answer) => act(outcomes, assignment, answer).await,
+        Err(error @ OfferError::NotConnected(_)) => {
+            tracing::warn!(node = assignment.node, ?error, "a node cannot be reached");
+            unreachable(outcomes, assignment).await
+        }
+        Err(error @ OfferError::Unanswered(_)) => {
+            tracing::warn!(node = assignment.node, ?error, "a node did not answer an attempt");
+            unanswered(outcomes, assignment, member).await
+        }
+    }
+}
+
+async fn act(
+    outcomes: &Outcomes,
+    assignment: &Assignment,
+    answer: Answer,
+) -> Result<(), StoreError> {
+    let (node, store) = (assignment.node.as_str(), &outcomes.app.store);
+    tracing::debug!(attempt = %assignment.attempt, node, ?answer, "a node answered");
+    match answer {
+        Answer::Accepted => confirm(outcomes, assignment).await,
+        Answer::Busy { retry_after } => {
+            store.hold_node(node, now(outcomes) + retry_after).await?;
+            defer(outcomes, assignment, Duration::ZERO).await
+        }
+        Answer::Loading => {
+            outcomes.demote(node, NodeState::NotReady).await?;
+            defer(outcomes, assignment, Duration::ZERO).await
+        }
+        Answer::Unauthorized => {
+            tracing::error!(node, "a node refuses our token: set `nodes[].token` to its own");
+            outcomes.demote(node, NodeState::Quarantined).await?;
+            defer(outcomes, assignment, Duration::ZERO).await
+        }
+        Answer::UnknownProvider { detail } => unknown_provider(outcomes, assignment, &detail).await,
+        Answer::Refused { detail } => {
+            let error = JobError::new(JobErrorCode::InputValidationError, detail);
+            fail(outcomes, assignment, error).await
+        }
+        Answer::Failed { status } => {
+            tracing::warn!(node, %status, "a node failed an attempt");
+            outcomes.fault(node).await?;
+            outcomes.lose_without_trace(assignment.attempt).await.map(drop)
+        }
+        Answer::NoNode { status } => {
+            tracing::error!(node, %status, "there is no node at this address: check `nodes[].url`");
+            unreachable(outcomes, assignment).await
+        }
+    }
+}
+
+async fn confirm(outcomes: &Outcomes, assignment: &Assignment) -> Result<(), StoreError> {
+    fail_point!("gateway::after-202");
+    let lease_until = now(outcomes) + outcomes.app.config.jobs.lease.duration();
+    // False when the result was faster than this, or the job ended meanwhile.
+    outcomes.app.store.confirm_running(assignment.attempt, lease_until).await.map(drop)
+}
+
+/// Queues the sample again: the node did not take it, and that is nobody's fault.
+async fn defer(
+    outcomes: &Outcomes,
+    assignment: &Assignment,
+    pause: Duration,
+) -> Result<(), StoreError> {
+    let due = now(outcomes) + pause;
+    outcomes.app.store.defer_attempt(assignment.attempt, due).await.map(drop)
+}
+
+async fn unreachable(outcomes: &Outcomes, assignment: &Assignment) -> Result<(), StoreError> {
+    outcomes.fault(&assignment.node).await?;
+    outcomes.demote(&assignment.node, NodeState::Unreachable).await?;
+    defer(outcomes, assignment, Duration::ZERO).await
+}
+
+/// The node may have the attempt or not: it is asked before another is given it.
+async fn unanswered(
+    outcomes: &Outcomes,
+    assignment: &Assignment,
+    member: &Member,
+) -> Result<(), StoreError> {
+    let Assignment { attempt, node, .. } = assignment;
+    let works = member.client.works_on(*attempt).await;
+    if let Ok(true) = works {
+        return confirm(outcomes, assignment).await;
+    }
+    outcomes.fault(node).await?;
+    if works.is_err() {
+        outcomes.demote(node, NodeState::Unreachable).await?;
+    }
+    outcomes.lose_without_trace(*attempt).await.map(drop)
+}
+
+/// A node that does not serve what it said it serves is a fault of the configuration, not of the
+/// request.
+async fn unknown_provider(
+    outcomes: &Outcomes,
+    assignment: &Assignment,
+    detail: &str,
+) -> Result<(), StoreError> {
+    let (node, provider) = (assignment.node.as_str(), assignment.plan.provider);
+    tracing::error!(node, %provider, detail, "a node does not serve what it said it serves");
+    let nodes = outcomes.app.store.list_nodes().await?;
+    if let Some(known) = nodes.into_iter().find(|known| known.name == node) {
+        let mut others = known.providers;
+        others.retain(|other| *other != provider);
+        outcomes.app.store.set_node_state(node, known.state, &others).await?;
+    }
+    outcomes.lose_without_trace(assignment.attempt).await.map(drop)
+}
+
+async fn no_pictures(
+    outcomes: &Outcomes,
+    assignment: &Assignment,
+    error: FormError,
+) -> Result<(), StoreError> {
+    tracing::error!(attempt = %assignment.attempt, %error, "prepared pictures cannot be read");
+    match error {
+        FormError::Blob(_) => defer(outcomes, assignment, STORAGE_PAUSE).await,
+        FormError::Gone { .. } => {
+            let message = "the prepared pictures of this job were lost; submit it again";
+            let error = JobError::new(JobErrorCode::PipelineError, message);
+            fail(outcomes, assignment, error).await
+        }
+    }
+}
+
+async fn fail(
+    outcomes: &Outcomes,
+    assignment: &Assignment,
+    error: JobError,
+) -> Result<(), StoreError> {
+    let attempt = assignment.attempt;
+    let settled = outcomes.app.store.fail_sample(attempt, error, now(outcomes)).await?;
+    if let tryon_store::Settled::Recorded { job_end } = settled {
+        outcomes.ended(attempt.sample.job, job_end.as_ref());
+    }
+    Ok(())
+}
+
+fn now(outcomes: &Outcomes) -> Timestamp {
+    outcomes.app.clock.now()
+}

@@ -1,0 +1,101 @@
+//! What becomes of an attempt that did not deliver, and of its node.
+
+use std::{sync::Arc, time::Duration};
+
+use tryon_core::{
+    error::{JobError, JobErrorCode},
+    id::{AttemptId, JobId},
+    job::JobEnd,
+};
+use tryon_store::{Lost, NodeState, StoreError};
+
+use super::{breaker, fleet::Fleet};
+use crate::app::App;
+
+/// Acts on attempts and nodes, for whoever learns about them first: the dispatcher, a callback or
+/// the sweep.
+#[derive(Clone)]
+pub(crate) struct Outcomes {
+    pub(crate) app: Arc<App>,
+    pub(crate) fleet: Arc<Fleet>,
+}
+
+impl Outcomes {
+    /// The attempt came to nothing: its sample is tried again, or fails with `error` when that
+    /// happened `max_lost` times.
+    pub(crate) async fn lose(
+        &self,
+        attempt: AttemptId,
+        max_lost: u32,
+        error: JobError,
+    ) -> Result<Lost, StoreError> {
+        let now = self.app.clock.now();
+        let due = now + pause(attempt);
+        let lost = self.app.store.lose_attempt(attempt, due, max_lost, error, now).await?;
+        tracing::warn!(%attempt, outcome = ?lost, "an attempt was lost");
+        if let Lost::GivenUp { job_end } = &lost {
+            self.ended(attempt.sample.job, job_end.as_ref());
+        }
+        self.app.wake.dispatch.notify_one();
+        Ok(lost)
+    }
+
+    /// The same for an attempt of which nobody knows what became.
+    pub(crate) async fn lose_without_trace(&self, attempt: AttemptId) -> Result<Lost, StoreError> {
+        let max_lost = self.app.config.jobs.max_lost;
+        let message = "the nodes that worked on this image stopped answering; submit the job again";
+        self.lose(attempt, max_lost, JobError::new(JobErrorCode::PipelineError, message)).await
+    }
+
+    /// A node failed: counted, and the node held when it goes on failing.
+    pub(crate) async fn fault(&self, node: &str) -> Result<(), StoreError> {
+        let faults = self.app.store.count_node_fault(node).await?;
+        let Some(hold) = breaker::hold(faults) else { return Ok(()) };
+        tracing::warn!(node, faults, seconds = hold.as_secs(), "a node fails its jobs and is held");
+        self.app.store.hold_node(node, self.app.clock.now() + hold).await
+    }
+
+    /// The node that works on this attempt, as the store sees it.
+    pub(crate) async fn find_node(
+        &self,
+        attempt: AttemptId,
+    ) -> Result<Option<tryon_store::Node>, StoreError> {
+        let nodes = self.app.store.list_nodes().await?;
+        Ok(nodes.into_iter().find(|node| node.attempt == Some(attempt)))
+    }
+
+    /// Records that a node stands otherwise than before, and has it probed.
+    pub(crate) async fn demote(&self, node: &str, state: NodeState) -> Result<(), StoreError> {
+        tracing::warn!(node, state = state.as_str(), "a node is given no work");
+        self.app.store.set_node_state(node, state, &[]).await?;
+        if let Some(member) = self.fleet.find(node) {
+            member.probe.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Tells the loops that wait for the end of jobs.
+    pub(crate) fn ended(&self, job: JobId, end: Option<&JobEnd>) {
+        if let Some(end) = end {
+            tracing::info!(%job, state = end.state().as_str(), "a job ended");
+            self.app.wake.sweep.notify_one();
+        }
+    }
+}
+
+/// Lost samples wait 1, 2, then 4 seconds.
+fn pause(attempt: AttemptId) -> Duration {
+    Duration::from_secs(1 << attempt.number.saturating_sub(1).min(2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_further_attempt_waits_longer() {
+        let sample = JobId::from_bytes([1; 12]).sample(0);
+        let seconds = |number| pause(sample.attempt(number)).as_secs();
+        assert_eq!([1, 2, 3, 9].map(seconds), [1, 2, 4, 4]);
+    }
+}

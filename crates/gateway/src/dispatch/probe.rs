@@ -1,0 +1,119 @@
+//! Finding out what the nodes can do.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+use tryon_api::node::Readiness;
+use tryon_core::task::Provider;
+use tryon_store::{Node, NodeState, StoreError};
+
+use super::{
+    client::NodeClient,
+    fleet::{Fleet, Member},
+};
+use crate::{
+    app::App,
+    pace::{Backoff, rest},
+};
+
+/// How often a node that is ready is looked after.
+const READY: Duration = Duration::from_secs(30);
+
+/// The longest wait between probes of a node that is not.
+const NOT_READY: Duration = Duration::from_secs(5);
+
+/// Probes a node at once, when it is asked for, and at intervals. Ends when the node refuses our
+/// token: an operator has to change the configuration, and a restart probes again.
+pub(super) async fn watch(
+    app: Arc<App>,
+    fleet: Arc<Fleet>,
+    name: String,
+    stop: CancellationToken,
+) {
+    let Some(member) = fleet.find(&name) else { return };
+    let mut backoff = Backoff::up_to(NOT_READY);
+    let mut first = true;
+    loop {
+        let state = match probe_and_record(&app, &name, member, first).await {
+            Ok(state) => state,
+            Err(error) => {
+                tracing::error!(node = name, %error, "what a probe found cannot be recorded");
+                NodeState::Unknown
+            }
+        };
+        first = false;
+        let pause = match state {
+            NodeState::Quarantined => return,
+            NodeState::Ready => {
+                backoff.reset();
+                READY
+            }
+            _ => backoff.fail(),
+        };
+        if !rest(&stop, &member.probe, pause).await {
+            return;
+        }
+    }
+}
+
+async fn probe_and_record(
+    app: &App,
+    name: &str,
+    member: &Member,
+    first: bool,
+) -> Result<NodeState, StoreError> {
+    let nodes = app.store.list_nodes().await?;
+    let Some(known) = nodes.into_iter().find(|node| node.name == name) else {
+        return Ok(NodeState::Unknown);
+    };
+    if known.state == NodeState::Quarantined && !first {
+        return Ok(NodeState::Quarantined);
+    }
+    let (state, providers) = probe(&member.client).await;
+    record(app, &known, state, &providers).await?;
+    Ok(state)
+}
+
+async fn record(
+    app: &App,
+    known: &Node,
+    state: NodeState,
+    providers: &[Provider],
+) -> Result<(), StoreError> {
+    if known.state == state && known.providers == providers {
+        return Ok(());
+    }
+    let name = &known.name;
+    match state {
+        NodeState::Quarantined => {
+            tracing::error!(node = name, "a node refuses our token: set `nodes[].token` to its own");
+        }
+        _ => tracing::info!(node = name, state = state.as_str(), ?providers, "a node was probed"),
+    }
+    app.store.set_node_state(name, state, providers).await?;
+    app.wake.dispatch.notify_one();
+    Ok(())
+}
+
+async fn probe(client: &NodeClient) -> (NodeState, Vec<Provider>) {
+    match question(client).await {
+        Ok(found) => found,
+        Err(_) => (NodeState::Unreachable, Vec::new()),
+    }
+}
+
+async fn question(client: &NodeClient) -> reqwest::Result<(NodeState, Vec<Provider>)> {
+    let report = client.test().await?;
+    if !client.is_ours().await? {
+        return Ok((NodeState::Quarantined, Vec::new()));
+    }
+    if report.is_none_or(|report| report.status != Readiness::Hot) {
+        return Ok((NodeState::NotReady, Vec::new()));
+    }
+    let providers = client.providers().await?;
+    let state = match providers.is_empty() {
+        true => NodeState::NotReady,
+        false => NodeState::Ready,
+    };
+    Ok((state, providers))
+}

@@ -1,0 +1,213 @@
+//! The one type that becomes an error answer.
+
+use std::{borrow::Cow, error::Error, fmt, time::Duration};
+
+use axum::{
+    Json,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use tryon_api::public::{ErrorBody, RequestFault};
+use tryon_blob::BlobError;
+use tryon_core::error::ApiErrorCode;
+use tryon_store::{StoreError, SubmitError};
+
+/// Tells clients whether to try the same request again.
+pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// When to ask again for a slot that other jobs hold: about what one of them takes.
+const CONCURRENCY_RETRY: Duration = Duration::from_secs(5);
+/// When to ask again for credits, for clients that must have a figure.
+const CREDIT_RETRY: Duration = Duration::from_secs(60);
+/// When to ask again for something that is too busy or down.
+const UNAVAILABLE_RETRY: Duration = Duration::from_secs(5);
+
+const OPAQUE: &str = "something failed on our side; try again, and name the `x-request-id` of this \
+                      answer if it goes on";
+
+/// Why a request is refused. A closed set of names, each with its status; where HTTP knows a
+/// closer status than the name's own, such as 413 for a `BadRequest`, that is used.
+#[derive(Debug)]
+pub struct ApiError {
+    code: ApiErrorCode,
+    status: StatusCode,
+    message: Cow<'static, str>,
+    retry_after: Option<Duration>,
+    /// What happened, for the log alone.
+    cause: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl ApiError {
+    fn new(code: ApiErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        let status = StatusCode::from_u16(code.status());
+        Self {
+            code,
+            status: status.expect("BUG: every code has an HTTP status"),
+            message: message.into(),
+            retry_after: None,
+            cause: None,
+        }
+    }
+
+    fn status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    fn retry_after(self, after: Duration) -> Self {
+        Self {
+            retry_after: Some(after),
+            ..self
+        }
+    }
+
+    /// 400: the request is wrong.
+    pub fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ApiErrorCode::BadRequest, message)
+    }
+
+    /// 401: no key, or not a valid one.
+    pub fn unauthorized(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ApiErrorCode::UnauthorizedAccess, message)
+    }
+
+    /// 403: the link was not made by us.
+    pub fn forged_link() -> Self {
+        Self::unauthorized("the link is not valid: ask for the job's status to get a new one")
+            .status(StatusCode::FORBIDDEN)
+    }
+
+    /// 404: there is no such thing, or it is somebody else's.
+    pub fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ApiErrorCode::NotFound, message)
+    }
+
+    /// 405: the route exists, for other methods.
+    pub fn method_not_allowed() -> Self {
+        Self::bad_request("this route does not take that method: see the `Allow` header")
+            .status(StatusCode::METHOD_NOT_ALLOWED)
+    }
+
+    /// 408: the body did not arrive in time.
+    pub fn body_timeout() -> Self {
+        Self::bad_request("the request's body did not arrive in time")
+            .status(StatusCode::REQUEST_TIMEOUT)
+    }
+
+    /// 410: the picture was erased.
+    pub fn gone() -> Self {
+        Self::not_found("the picture was erased: outputs are kept for a limited time")
+            .status(StatusCode::GONE)
+    }
+
+    /// 413: the body, or a picture in it, is too large.
+    pub fn too_large(what: &str, limit: usize) -> Self {
+        Self::bad_request(format!("{what} is larger than {limit} bytes"))
+            .status(StatusCode::PAYLOAD_TOO_LARGE)
+    }
+
+    /// 429: too many requests in the window.
+    pub fn rate_limited(limit: u32, reset: Duration) -> Self {
+        let message = format!("more than {limit} requests in a minute: wait for the next window");
+        Self::new(ApiErrorCode::RateLimitExceeded, message).retry_after(reset)
+    }
+
+    /// 429: too many jobs under way.
+    pub fn too_many_jobs(open: u32, limit: u32) -> Self {
+        let message = format!("{open} jobs are under way and {limit} are allowed: wait for one");
+        Self::new(ApiErrorCode::ConcurrencyLimitExceeded, message).retry_after(CONCURRENCY_RETRY)
+    }
+
+    /// 429: the account cannot pay.
+    pub fn out_of_credits(reason: impl fmt::Display) -> Self {
+        Self::new(ApiErrorCode::OutOfCredits, reason.to_string()).retry_after(CREDIT_RETRY)
+    }
+
+    /// 503: not now.
+    pub fn unavailable(message: &'static str) -> Self {
+        Self::new(ApiErrorCode::InternalServerError, message)
+            .status(StatusCode::SERVICE_UNAVAILABLE)
+            .retry_after(UNAVAILABLE_RETRY)
+    }
+
+    /// 500: our fault. The cause is logged, not answered.
+    pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let error = Self::new(ApiErrorCode::InternalServerError, OPAQUE);
+        Self {
+            cause: Some(cause.into()),
+            ..error
+        }
+    }
+}
+
+impl From<RequestFault> for ApiError {
+    fn from(fault: RequestFault) -> Self {
+        Self::bad_request(fault.to_string())
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<BlobError> for ApiError {
+    fn from(error: BlobError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<SubmitError> for ApiError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::OutOfCredits(reason) => Self::out_of_credits(reason),
+            SubmitError::TooManyJobs { open, limit } => Self::too_many_jobs(open, limit),
+            SubmitError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// A chain of causes on one line.
+struct Chain<'a>(&'a dyn Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl IntoResponse for ApiError {
+    /// Logs the cause, if there is one, in the request's span: this happens once for an error.
+    fn into_response(self) -> Response {
+        if let Some(cause) = &self.cause {
+            tracing::error!(cause = %Chain(cause.as_ref()), "a request failed");
+        }
+        let body = ErrorBody {
+            error: self.code,
+            message: self.message.into_owned(),
+        };
+        let mut response = (self.status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        if let Some(after) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, whole_seconds(after).into());
+        }
+        if self.code == ApiErrorCode::OutOfCredits {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// Seconds, rounded up: who waits that long finds that the time is over.
+pub(crate) fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}

@@ -1,0 +1,80 @@
+//! Sockets: connection limits, timeouts, a graceful end.
+
+use std::{io, sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::LimitConfig;
+
+/// How long to wait before accepting again when the process has no descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Answers the listener's connections until `stop`, then lets the requests under way end.
+///
+/// HTTP/1.1 only: clients and nodes speak it, and a proxy in front turns other versions into it.
+/// A connection that sends no request head within `limits.header_timeout` is closed; beyond
+/// `limits.connections`, new ones wait in the kernel's queue.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: &LimitConfig,
+    stop: CancellationToken,
+) {
+    let mut protocol = http1::Builder::new();
+    protocol
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout.duration());
+    let slots = Arc::new(Semaphore::new(limits.connections));
+    let open = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = accept(&listener, &slots) => accepted,
+        };
+        let Ok((stream, slot)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let service = TowerToHyperService::new(router.clone());
+        let connection = protocol.serve_connection(TokioIo::new(stream), service);
+        let connection = open.watch(connection);
+        tokio::spawn(async move {
+            // A client that goes away is no fault of ours, and nobody is left to be told.
+            let _ = connection.await;
+            drop(slot);
+        });
+    }
+    drop(listener);
+    finish(open, limits.shutdown.duration()).await;
+}
+
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await;
+    let slot = slot.expect("BUG: the semaphore is never closed");
+    let (stream, _) = listener.accept().await.inspect_err(|error| {
+        tracing::warn!(%error, "a connection could not be accepted");
+    })?;
+    // Answers are small and written whole: there is nothing to be gained by collecting them.
+    stream.set_nodelay(true)?;
+    Ok((stream, slot))
+}
+
+async fn finish(open: GracefulShutdown, within: Duration) {
+    if tokio::time::timeout(within, open.shutdown()).await.is_err() {
+        tracing::warn!("requests were still under way when the time to end was over");
+    }
+}

@@ -1,0 +1,111 @@
+//! Reading bodies within limits of size, time and memory.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+use crate::{config::LimitConfig, error::ApiError};
+
+/// What memory is counted in, so that a semaphore's 32 bits are enough.
+const UNIT: usize = 4096;
+
+/// What a request with a body of this size takes until it is answered: the body, and the pictures
+/// that were decoded out of it, which are three quarters of it.
+pub(crate) const fn weight(body: usize) -> usize {
+    body + body / 4 * 3
+}
+
+fn units(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
+}
+
+/// How much memory the bodies of requests may take together.
+pub(crate) struct BodyBudget {
+    free: Arc<Semaphore>,
+    wait: Duration,
+}
+
+impl BodyBudget {
+    pub(crate) fn new(limits: &LimitConfig) -> Self {
+        let units = usize::try_from(units(limits.buffered_bytes)).unwrap_or(usize::MAX);
+        Self {
+            free: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
+            wait: limits.buffer_wait.duration(),
+        }
+    }
+
+    async fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
+        let share = Arc::clone(&self.free).acquire_many_owned(units(bytes));
+        match timeout(self.wait, share).await {
+            Ok(share) => Ok(share.expect("BUG: the semaphore is never closed")),
+            Err(_) => Err(ApiError::unavailable(
+                "too many large requests at once: try again",
+            )),
+        }
+    }
+}
+
+/// A body in memory, with the share of the budget that it takes.
+pub(super) struct Buffered {
+    bytes: Bytes,
+    share: OwnedSemaphorePermit,
+}
+
+impl Buffered {
+    /// The body, and its share of the budget, to be kept for as long as its bytes are.
+    pub(super) fn into_parts(self) -> (Bytes, OwnedSemaphorePermit) {
+        (self.bytes, self.share)
+    }
+}
+
+/// Reads a body.
+pub(super) async fn read(
+    body: Body,
+    limits: &LimitConfig,
+    budget: &BodyBudget,
+) -> Result<Buffered, ApiError> {
+    let limit = limits.body_bytes;
+    // Exact when the client announced a length; otherwise it may become the largest.
+    let hint = body.size_hint();
+    let announced = hint
+        .exact()
+        .map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large(limit));
+    }
+    let share = budget.reserve(weight(announced.unwrap_or(limit))).await?;
+    let whole = collect(body, announced.unwrap_or(0), limits);
+    let whole = timeout(limits.body_timeout.duration(), whole).await;
+    let bytes = whole.map_err(|_| ApiError::body_timeout())??;
+    Ok(Buffered { bytes, share })
+}
+
+async fn collect(mut body: Body, expected: usize, limits: &LimitConfig) -> Result<Bytes, ApiError> {
+    let mut bytes = BytesMut::with_capacity(expected);
+    let idle = limits.body_idle.duration();
+    while let Some(frame) = timeout(idle, body.frame())
+        .await
+        .map_err(|_| ApiError::body_timeout())?
+    {
+        let frame = frame.map_err(|_| ApiError::bad_request("the request's body broke off"))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if bytes.len() + data.len() > limits.body_bytes {
+            return Err(too_large(limits.body_bytes));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.freeze())
+}
+
+fn too_large(limit: usize) -> ApiError {
+    ApiError::too_large("the request's body", limit)
+}

@@ -1,0 +1,117 @@
+//! Outputs, on signed links.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{Query, State, rejection::QueryRejection},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use serde::Deserialize;
+use tryon_api::public::ErrorBody;
+use tryon_blob::{Blob, Key, LinkError};
+use tryon_core::task::OutputFormat;
+
+use super::extract::UrlPath;
+use crate::{app::App, error::ApiError};
+
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// What makes a link valid.
+#[derive(Deserialize)]
+pub(super) struct Seal {
+    expires: i64,
+    signature: String,
+}
+
+/// Sends an output. The link is all that is needed; it ends with the picture.
+#[utoipa::path(
+    get,
+    path = super::path::FILE,
+    tag = "files",
+    params(
+        ("job" = String, Path, description = "The job's id"),
+        ("file" = String, Path, description = "The picture's name, as the link has it"),
+        ("expires" = i64, Query, description = "When the link ends, in seconds since 1970"),
+        ("signature" = String, Query, description = "What makes the link valid"),
+    ),
+    responses(
+        (status = 200, description = "The picture", content((Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"))),
+        (status = 304, description = "The client has it already"),
+        (status = 403, description = "UnauthorizedAccess: the link is not valid", body = ErrorBody),
+        (status = 404, description = "NotFound: no such picture can be", body = ErrorBody),
+        (status = 410, description = "NotFound: the link has ended, the picture is erased", body = ErrorBody),
+        (status = 500, description = "InternalServerError", body = ErrorBody),
+    )
+)]
+pub(super) async fn get_file(
+    State(app): State<Arc<App>>,
+    UrlPath((job, file)): UrlPath<(String, String)>,
+    seal: Result<Query<Seal>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let key = format!("outputs/{job}/{file}").parse();
+    let Ok(key @ Key::Output { attempt, format }) = key else {
+        return Err(ApiError::not_found("there is no such picture"));
+    };
+    let Ok(Query(seal)) = seal else {
+        return Err(ApiError::forged_link());
+    };
+    let now = app.clock.now();
+    app.links
+        .verify(&key, seal.expires, &seal.signature, now)
+        .map_err(|error| match error {
+            LinkError::Forged => ApiError::forged_link(),
+            LinkError::Expired { .. } => ApiError::gone(),
+        })?;
+    let blob = app.blobs.open(&key).await?.ok_or_else(ApiError::gone)?;
+    let max_age = seal.expires.saturating_sub(now.as_secs());
+    let name = format!("{}.{}", attempt.sample, format.extension());
+    Ok(answer(blob, format, &name, max_age, &headers))
+}
+
+fn answer(
+    blob: Blob,
+    format: OutputFormat,
+    name: &str,
+    max_age: i64,
+    asked: &HeaderMap,
+) -> Response {
+    let name = format!("inline; filename=\"{name}\"");
+    let caching = format!("private, max-age={max_age}, immutable");
+    let headers = [
+        (header::ETAG, blob.etag),
+        (header::CACHE_CONTROL, caching),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        // Pages of other origins may show it: whoever has the link has the picture.
+        (RESOURCE_POLICY, "cross-origin".to_owned()),
+    ];
+    if is_known(asked, &headers[0].1) {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    let content = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(format.mime()),
+        ),
+        (header::CONTENT_LENGTH, blob.size.into()),
+        (
+            header::CONTENT_DISPOSITION,
+            HeaderValue::try_from(name).expect("BUG: ids are ASCII"),
+        ),
+    ];
+    (headers, content, Body::from_stream(blob.stream)).into_response()
+}
+
+/// Whether the client said that it has this version.
+fn is_known(asked: &HeaderMap, etag: &str) -> bool {
+    let tags = asked
+        .get(header::IF_NONE_MATCH)
+        .and_then(|tags| tags.to_str().ok());
+    tags.is_some_and(|tags| {
+        tags.split(',')
+            .map(str::trim)
+            .any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+    })
+}

@@ -1,0 +1,116 @@
+//! The routes of the public listener.
+//!
+//! Every answer, also to what is not understood, carries `x-request-id` and CORS headers, and every
+//! refusal the body `{"error", "message"}`. The order of checks on a limited route: key, request
+//! limit, body, field by field, then what only the store can know.
+
+use std::sync::Arc;
+
+use axum::{
+    Router, middleware,
+    routing::{MethodRouter, get, post},
+};
+use tryon_core::limit::RateClass;
+
+use crate::{app::App, error::ApiError};
+
+pub(crate) mod body;
+mod cors;
+mod credit;
+mod extract;
+mod file;
+mod gate;
+mod health;
+mod lingering;
+mod openapi;
+mod refusal;
+mod status;
+mod submit;
+mod trace;
+
+pub use self::openapi::document;
+
+/// Where the routes are.
+pub mod path {
+    /// Submits a garment or accessory.
+    pub const CLOTHES: &str = "/api/v1/tryon/clothes";
+    /// The same under its older name.
+    pub const FASHION: &str = "/api/v1/tryon/fashion";
+    /// Submits a haircut.
+    pub const HAIRSTYLE: &str = "/api/v1/tryon/hairstyle";
+    /// The same under its other spelling.
+    pub const HAIRSTYLES: &str = "/api/v1/tryon/hairstyles";
+    /// Submits a tattoo.
+    pub const TATTOO: &str = "/api/v1/tryon/tattoo";
+    /// Says how a job stands.
+    pub const STATUS: &str = "/api/v1/status/{id}";
+    /// Says what an account holds.
+    pub const CREDITS: &str = "/api/v1/credits";
+    /// Serves outputs on signed links.
+    pub const FILE: &str = "/files/outputs/{job}/{file}";
+    /// What links to outputs have before the part that is signed.
+    pub const FILES: &str = "/files/";
+    /// Says that the process runs.
+    pub const HEALTH: &str = "/healthz";
+    /// Says that it can work.
+    pub const READINESS: &str = "/readyz";
+    /// Describes all of this.
+    pub const OPENAPI: &str = "/openapi.json";
+
+    /// Every one of them.
+    pub const ALL: [&str; 11] = [
+        CLOTHES, FASHION, HAIRSTYLE, HAIRSTYLES, TATTOO, STATUS, CREDITS, FILE, HEALTH, READINESS,
+        OPENAPI,
+    ];
+}
+
+/// The public listener's routes.
+pub fn router(app: &Arc<App>) -> Router {
+    let limited = |class, route: MethodRouter<Arc<App>>| {
+        let gate = gate::Gate {
+            app: Arc::clone(app),
+            class,
+        };
+        route.route_layer(middleware::from_fn_with_state(gate, gate::admit))
+    };
+    let clothes = || limited(RateClass::Tryon, post(submit::submit_clothes));
+    let hairstyle = || limited(RateClass::Tryon, post(submit::submit_hairstyle));
+    Router::new()
+        .route(path::CLOTHES, clothes())
+        .route(path::FASHION, clothes())
+        .route(path::HAIRSTYLE, hairstyle())
+        .route(path::HAIRSTYLES, hairstyle())
+        .route(
+            path::TATTOO,
+            limited(RateClass::Tryon, post(submit::submit_tattoo)),
+        )
+        .route(
+            path::STATUS,
+            limited(RateClass::Status, get(status::get_status)),
+        )
+        .route(
+            path::CREDITS,
+            limited(RateClass::Credits, get(credit::get_credits)),
+        )
+        .route(path::FILE, get(file::get_file))
+        .route(path::HEALTH, get(health::get_health))
+        .route(path::READINESS, get(health::get_readiness))
+        .route(path::OPENAPI, get(openapi::get_openapi))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(middleware::from_fn(lingering::linger))
+        .layer(cors::layer())
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(app),
+            trace::trace,
+        ))
+        .with_state(Arc::clone(app))
+}
+
+async fn no_route() -> ApiError {
+    ApiError::not_found("there is no such route: `/openapi.json` lists them")
+}
+
+async fn no_method() -> ApiError {
+    ApiError::method_not_allowed()
+}

@@ -1,0 +1,66 @@
+//! One span, one id and one log line for each request, also for one that panics.
+
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use futures::FutureExt as _;
+use tracing::Instrument as _;
+
+use crate::{app::App, error::ApiError};
+
+/// Names a request in its answer and in the log.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Most characters of an id that a proxy in front gave.
+const LONGEST: usize = 64;
+
+/// Middleware around everything else.
+pub(super) async fn trace(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let id = given_id(&request).unwrap_or_else(|| fresh_id(&app));
+    let span = tracing::info_span!(
+        "request",
+        id = id.to_str().unwrap_or_default(),
+        method = %request.method(),
+        // Without the query: the signature of a link is a secret.
+        path = request.uri().path(),
+    );
+    let mut response = answer(request, next).instrument(span).await;
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+async fn answer(request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let caught = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let response = caught.unwrap_or_else(|panic| {
+        ApiError::internal(format!("BUG: a handler panicked: {}", reason(&*panic))).into_response()
+    });
+    let (status, millis) = (response.status().as_u16(), start.elapsed().as_millis());
+    tracing::info!(status, millis, "answered");
+    response
+}
+
+fn reason(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no text")
+}
+
+/// The id that a proxy in front gave, if it cannot do harm in a log.
+fn given_id(request: &Request) -> Option<HeaderValue> {
+    let id = request.headers().get(REQUEST_ID)?;
+    let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    let length = 1..=LONGEST;
+    (length.contains(&id.len()) && id.as_bytes().iter().all(harmless)).then(|| id.clone())
+}
+
+fn fresh_id(app: &App) -> HeaderValue {
+    let mut bytes = [0; 12];
+    app.random.fill(&mut bytes);
+    HeaderValue::try_from(hex::encode(bytes)).expect("BUG: hex digits are a header value")
+}
