@@ -1,3 +1,7 @@
-//! The tryon command.
+//! The `tryon` command: the whole platform in one binary.
+
+mod config;
+mod failure;
+mod telemetry;
 
 fn main() {}

@@ -1,0 +1,135 @@
+//! A client of the public API, for `submit` and `demo`.
+
+use std::{path::Path, time::Duration};
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use tryon_core::secret::Secret;
+
+use crate::failure::Failure;
+
+/// How often to ask for a job's status.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How long one request may take.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Talks to a gateway with an account's key.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: String,
+    key: Secret,
+}
+
+#[derive(Deserialize)]
+struct Submitted {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    status: String,
+    #[serde(default)]
+    output: Vec<String>,
+    error: Option<JobFailure>,
+}
+
+#[derive(Deserialize)]
+struct JobFailure {
+    name: String,
+    message: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Refusal {
+    error: String,
+    message: String,
+}
+
+impl Client {
+    /// A client of the gateway at `url`, such as `http://127.0.0.1:8080`.
+    pub(crate) fn new(url: &str, key: Secret) -> Result<Self, Failure> {
+        let http = reqwest::Client::builder().timeout(TIMEOUT).build();
+        let http = http.map_err(|error| Failure::from_error("no HTTP client can be had", &error))?;
+        Ok(Self { http, base: format!("{}/api/v1", url.trim_end_matches('/')), key })
+    }
+
+    /// Submits a job to `/tryon/{task}` and returns its id.
+    pub(crate) async fn submit(&self, task: &str, body: &Value) -> Result<String, Failure> {
+        let request = self.http.post(format!("{}/tryon/{task}", self.base)).json(body);
+        Ok(self.send::<Submitted>(request).await?.id)
+    }
+
+    /// Waits until a job has ended and returns its outputs' URLs.
+    pub(crate) async fn wait(&self, id: &str) -> Result<Vec<String>, Failure> {
+        loop {
+            let request = self.http.get(format!("{}/status/{id}", self.base));
+            let status: Status = self.send(request).await?;
+            match (status.status.as_str(), status.error) {
+                ("processing", _) => tokio::time::sleep(POLL_INTERVAL).await,
+                ("completed", _) => return Ok(status.output),
+                (_, Some(JobFailure { name, message })) => {
+                    let failure = Failure::new(format!("the job failed with {name}: {message}"));
+                    return Err(failure.hint("a failed job is not charged"));
+                }
+                (other, None) => return Err(Failure::new(format!("unknown job status `{other}`"))),
+            }
+        }
+    }
+
+    /// Downloads an output.
+    pub(crate) async fn download(&self, url: &str) -> Result<Vec<u8>, Failure> {
+        let answer = async { self.http.get(url).send().await?.error_for_status()?.bytes().await };
+        let bytes = answer.await;
+        bytes.map(Vec::from).map_err(|error| self.unreachable(&error))
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, Failure> {
+        let sent = request.bearer_auth(self.key.expose()).send().await;
+        let answer = sent.map_err(|error| self.unreachable(&error))?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(|error| self.unreachable(&error))?;
+        if !status.is_success() {
+            let refusal: Refusal = serde_json::from_slice(&body).unwrap_or_default();
+            return Err(refused(status.as_u16(), &refusal));
+        }
+        serde_json::from_slice(&body).map_err(|error| {
+            Failure::from_error("the answer is not one of this API", &error)
+                .hint(format!("is there a tryon gateway at `{}`?", self.base))
+        })
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        Failure::from_error("the gateway did not answer", error)
+            .hint(format!("is there a tryon gateway at `{}`? `tryon serve` starts one", self.base))
+    }
+}
+
+fn refused(status: u16, refusal: &Refusal) -> Failure {
+    let Refusal { error, message } = refusal;
+    let failure = Failure::new(format!("the gateway answered {status} {error}: {message}"));
+    match error.as_str() {
+        "UnauthorizedAccess" => failure.hint("name a valid key with `--key` or TRYON_API_KEY"),
+        "OutOfCredits" => failure.hint("`tryon credits grant ACCOUNT AMOUNT` gives more"),
+        "RateLimitExceeded" | "ConcurrencyLimitExceeded" => {
+            failure.hint("wait, or raise the limit with `tryon account limits`")
+        }
+        _ => failure,
+    }
+}
+
+/// A picture file as the data URL that the API takes.
+pub(crate) fn data_url(picture: &[u8], path: &Path) -> String {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("png");
+    let kind = match extension.to_ascii_lowercase().as_str() {
+        "jpg" | "jpeg" => "jpeg",
+        "webp" => "webp",
+        _ => "png",
+    };
+    format!("data:image/{kind};base64,{}", BASE64_STANDARD.encode(picture))
+}

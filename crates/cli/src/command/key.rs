@@ -1,0 +1,83 @@
+//! `tryon key`: what opens the public API.
+
+use clap::Subcommand;
+use tryon_core::id::{AccountId, KeyId};
+use tryon_gateway::auth::NewSecret;
+use tryon_store::{NewKey, Store};
+
+use super::{fresh_id, no_such_account, now, store_failed};
+use crate::failure::Failure;
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a key and print it: it cannot be shown again
+    Create {
+        /// Whose key
+        account: AccountId,
+        /// What you call it
+        #[arg(long, default_value = "default")]
+        name: String,
+    },
+    /// List an account's keys
+    List {
+        /// Whose keys
+        account: AccountId,
+    },
+    /// Revoke a key at once
+    Revoke {
+        /// The key's id, as `tryon key list` prints it
+        key: KeyId,
+    },
+}
+
+/// Runs one of them.
+pub(crate) async fn run(command: &KeyCommand, store: &dyn Store) -> Result<(), Failure> {
+    match command {
+        KeyCommand::Create { account, name } => {
+            println!("{}", create(*account, name, store).await?);
+            Ok(())
+        }
+        KeyCommand::List { account } => list(*account, store).await,
+        KeyCommand::Revoke { key } => revoke(*key, store).await,
+    }
+}
+
+/// Makes a key and returns its secret, which is kept nowhere.
+pub(crate) async fn create(
+    account: AccountId,
+    name: &str,
+    store: &dyn Store,
+) -> Result<String, Failure> {
+    if store.find_account(account).await.map_err(store_failed)?.is_none() {
+        return Err(no_such_account(account));
+    }
+    let secret = NewSecret::generate(&mut rand::rng());
+    let key = NewKey {
+        id: KeyId::from_bytes(fresh_id()),
+        account,
+        name: name.to_owned(),
+        prefix: secret.prefix().to_owned(),
+        hash: secret.hash(),
+    };
+    store.create_key(key, now()).await.map_err(store_failed)?;
+    Ok(secret.into_string())
+}
+
+async fn list(account: AccountId, store: &dyn Store) -> Result<(), Failure> {
+    for key in store.list_keys(account).await.map_err(store_failed)? {
+        let state = if key.revoked_at.is_some() { "  (revoked)" } else { "" };
+        println!("{}  {}…  {}{state}", key.id, key.prefix, key.name);
+    }
+    Ok(())
+}
+
+
+async fn revoke(key: KeyId, store: &dyn Store) -> Result<(), Failure> {
+    if store.revoke_key(key, now()).await.map_err(store_failed)? {
+        println!("revoked {key}");
+        return Ok(());
+    }
+    Err(Failure::new(format!("there is no valid key `{key}`"))
+        .hint("`tryon key list ACCOUNT` lists an account's keys"))
+}

@@ -1,0 +1,50 @@
+//! What a configuration is made from.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// Everything that loading depends on.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Source {
+    /// The configuration file: its path, for messages, and its text.
+    pub(crate) file: Option<(String, String)>,
+    /// The environment.
+    pub(crate) environment: BTreeMap<String, String>,
+    /// Flags: dotted keys and their values.
+    pub(crate) flags: Vec<(&'static str, Value)>,
+}
+
+impl Source {
+    /// Reads the environment of this process and the file at `path`; without a path, the file
+    /// `config.yaml` in the working directory when there is one.
+    pub(crate) fn read(path: Option<&Path>) -> Result<Self, Failure> {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let default = Path::new("config.yaml");
+        let path = path.or_else(|| default.exists().then_some(default));
+        let file = path.map(read_file).transpose()?;
+        Ok(Self {
+            file,
+            environment,
+            flags: Vec::new(),
+        })
+    }
+
+    /// Adds a flag that was given.
+    pub(crate) fn flag(mut self, key: &'static str, value: Option<impl Into<Value>>) -> Self {
+        self.flags.extend(value.map(|value| (key, value.into())));
+        self
+    }
+}
+
+fn read_file(path: &Path) -> Result<(String, String), Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::new(format!("`{}` cannot be read: {error}", path.display()))
+            .hint("name a readable YAML file with `--config`")
+    })?;
+    Ok((path.display().to_string(), text))
+}
