@@ -116,6 +116,11 @@ impl Shared {
     }
 
     pub(super) fn set_state(&self, state: &WorkerState) {
+        // Taken first: who registers after having seen a state is not told of it again.
+        let callbacks = self
+            .callbacks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         {
             let mut visible = self.lock();
             if visible.state == *state {
@@ -124,10 +129,6 @@ impl Shared {
             visible.state = state.clone();
         }
         self.changed.notify_all();
-        let callbacks = self
-            .callbacks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
         callbacks.iter().for_each(|callback| callback(state));
     }
 }
