@@ -3,15 +3,23 @@
 //! The test binary executes itself as the worker, so that tests run the real protocol between real
 //! processes without another binary to build. In `tests/it/main.rs`:
 //!
-//! ```ignore
+//! ```
 //! tryon_testkit::fake_worker!();
 //! ```
 //!
-//! and then start a supervisor with [`command`]. A prompt is words joined by `,`:
-//! `sleep:500` `steps:4` `crash` (a segmentation fault's signal) `abort` `kill` `exit:3` `oom`
-//! `refuse:pose|input|moderation` `hang` `print` `panic` `fault:words`.
+//! and then start a supervisor with [`command`]. A prompt is words joined by `,`, done in turn:
+//!
+//! | word | does |
+//! |---|---|
+//! | `sleep:500` | nothing for so many milliseconds, and does not see that it is cancelled |
+//! | `step-sleep:500` | the same before each of the request's steps, where it does see it |
+//! | `hang` | nothing, for ever |
+//! | `crash` `kill` `abort` `exit:3` | ends the process: as a segmentation fault does, as the system does that is out of memory, by its own hand |
+//! | `panic` `fault:words` | fails as an engine may |
+//! | `oom` `refuse:pose`, `input` or `moderation` | says why there is no picture |
+//! | `print` | writes to standard output |
 
-use std::{ffi::OsString, process, thread, time::Duration};
+use std::{ffi::OsString, path::Path, process, thread, time::Duration};
 
 use image::{DynamicImage, RgbImage};
 use rustix::process::{Signal, getpid, kill_process};
@@ -47,7 +55,8 @@ pub fn command() -> WorkerCommand {
     command_with("ok")
 }
 
-/// The same, with another way to load: `ok`, `load-fail`, `load-crash` or `load-sleep:MS`.
+/// The same, with another way to load: `ok`, `load-fail`, `load-crash`, `load-sleep:MS`, or
+/// `load-when:PATH`, which waits until that file is there.
 pub fn command_with(load: &str) -> WorkerCommand {
     WorkerCommand {
         program: std::env::current_exe().expect("a test binary knows its own path"),
@@ -63,6 +72,11 @@ fn load_as(load: &str) -> Result<Box<dyn Engine>, EngineError> {
         ("load-fail", _) => return Err(EngineError::Fault("the weights are missing".into())),
         ("load-crash", _) => end_by(Signal::SEGV),
         ("load-sleep", millis) => sleep(millis),
+        ("load-when", path) => {
+            while !Path::new(path).exists() {
+                sleep("2");
+            }
+        }
         _ => {}
     }
     Ok(Box::new(FakeEngine))

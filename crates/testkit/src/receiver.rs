@@ -1,4 +1,15 @@
 //! A receiver of callbacks that keeps what it is sent and answers as it is told.
+//!
+//! ```no_run
+//! # async fn run() {
+//! let receiver = tryon_testkit::receiver::Receiver::start().await;
+//! receiver.answer(500);
+//! // … start something that posts a form to `receiver.url("/results")` …
+//! receiver.wait_for_requests("/results", 2).await;
+//! receiver.answer(200);
+//! assert_eq!(receiver.next("/results").await.text("job_id"), "job-1");
+//! # }
+//! ```
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +26,12 @@ use hyper::{
     server::conn::http1, service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpListener, sync::Notify, task::JoinHandle, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+    task::JoinHandle,
+    time::timeout,
+};
 
 /// How long anything is waited for before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -63,6 +79,8 @@ pub struct Receiver {
 struct Inner {
     state: Mutex<State>,
     arrived: Notify,
+    /// Whether answers are held back.
+    held: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -70,8 +88,8 @@ struct State {
     deliveries: Vec<Delivery>,
     /// What it answers; 200 where absent.
     status: Option<StatusCode>,
-    /// Requests that were received, whatever was answered.
-    requests: usize,
+    /// Requests that were received, by path, whatever was answered.
+    requests: BTreeMap<String, usize>,
 }
 
 impl Inner {
@@ -83,9 +101,13 @@ impl Inner {
 impl Receiver {
     /// Listens on a free port.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a port is free");
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// Listens where a receiver was expected all the time.
+    pub async fn start_at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.expect("the address is free");
         let address = listener.local_addr().expect("it is bound");
         let inner = Arc::new(Inner::default());
         let task = tokio::spawn(listen(listener, Arc::clone(&inner)));
@@ -107,6 +129,21 @@ impl Receiver {
         self.inner.lock().status = Some(status);
     }
 
+    /// Holds every answer back from now on: the sender waits. What it sent counts as received.
+    pub fn hold(&self) {
+        self.inner.held.send_replace(true);
+    }
+
+    /// Gives the answers that were held back.
+    pub fn release(&self) {
+        self.inner.held.send_replace(false);
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Waits for a request to `path` that was answered 2xx, and takes it.
     pub async fn next(&self, path: &str) -> Delivery {
         let what = format!("nothing was sent to `{path}`");
@@ -120,11 +157,13 @@ impl Receiver {
         .await
     }
 
-    /// Waits until this many requests came in all, whatever was answered.
-    pub async fn wait_for_requests(&self, count: usize) {
-        let what = format!("fewer than {count} requests came");
-        self.wait(&what, |state| (state.requests >= count).then_some(()))
-            .await;
+    /// Waits until this many requests came to `path` in all, whatever was answered.
+    pub async fn wait_for_requests(&self, path: &str, count: usize) {
+        let what = format!("fewer than {count} requests came to `{path}`");
+        self.wait(&what, |state| {
+            (state.requests.get(path) >= Some(&count)).then_some(())
+        })
+        .await;
     }
 
     /// What came to `path` and was not taken.
@@ -197,19 +236,21 @@ async fn receive(
     let status = {
         let mut state = inner.lock();
         let status = state.status.unwrap_or(StatusCode::OK);
-        state.requests += 1;
+        *state.requests.entry(delivery.path.clone()).or_default() += 1;
         if status.is_success() {
             state.deliveries.push(delivery);
         }
         status
     };
     inner.arrived.notify_waiters();
+    // The sender lives as long as `inner`.
+    let _ = inner.held.subscribe().wait_for(|held| !held).await;
     let mut response = Response::default();
     *response.status_mut() = status;
     Ok(response)
 }
 
-async fn read_form(body: Bytes, boundary: String) -> BTreeMap<String, Part> {
+pub(crate) async fn read_form(body: Bytes, boundary: String) -> BTreeMap<String, Part> {
     let body = futures::stream::iter([Ok::<_, Infallible>(body)]);
     let mut form = multer::Multipart::new(body, boundary);
     let mut parts = BTreeMap::new();
