@@ -129,7 +129,8 @@ impl App {
     /// The model's name: the engine's own word once it was loaded.
     pub(crate) fn model_type(&self) -> String {
         let description = self.supervisor.description();
-        description.map_or_else(|| self.config.model.model_type.clone(), |it| it.model_type)
+        let expected = self.config.model.model_type.as_str();
+        description.map_or_else(|| expected.to_owned(), |it| it.model_type)
     }
 
     /// What the metrics show of this moment.
@@ -151,8 +152,9 @@ impl App {
             .is_err()
         {
             tracing::warn!("the running job did not end in time and is interrupted");
-            self.abandoned.store(true, Ordering::Relaxed);
         }
+        // Also a job that got the device in the meantime.
+        self.abandoned.store(true, Ordering::Relaxed);
         let supervisor = self.supervisor.clone();
         let ended = tokio::task::spawn_blocking(move || supervisor.shutdown()).await;
         ended.expect("BUG: ending the worker does not panic");

@@ -196,6 +196,23 @@ mod tests {
     }
 
     #[test]
+    fn the_model_is_one_of_a_closed_set_and_left_open_by_default() {
+        use super::super::ModelType;
+        assert_eq!(NodeConfig::default().model.model_type, ModelType::Auto);
+        for name in ["auto", "qwen", "lightxv", "preview"] {
+            let text = format!(r#"{{"model": {{"model_type": "{name}"}}}}"#);
+            let config: NodeConfig = serde_json::from_str(&text).unwrap();
+            assert_eq!(config.model.model_type.as_str(), name);
+        }
+        let text = r#"{"model": {"model_type": "gpt"}}"#;
+        let error = serde_json::from_str::<NodeConfig>(text).unwrap_err();
+        assert!(
+            error.to_string().contains("unknown variant `gpt`"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn an_unknown_key_is_refused() {
         let text = r#"{"server": {"prot": 8000}}"#;
         let error = serde_json::from_str::<NodeConfig>(text).unwrap_err();

@@ -11,7 +11,7 @@ pub use fault::ConfigFault;
 pub use seconds::Seconds;
 pub use section::{
     AssetServiceConfig, LimitsConfig, LoadBalancerConfig, LoggingConfig, Mode, ModelConfig,
-    Resolution, SecurityConfig, ServerConfig, SpoolConfig,
+    ModelType, Resolution, SecurityConfig, ServerConfig, SpoolConfig,
 };
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use tryon_core::secret::Secret;
+use tryon_core::{secret::Secret, task::Provider};
 use url::Url;
 
 use super::Seconds;
@@ -93,9 +93,9 @@ pub struct LoadBalancerConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
-    /// Which engine to load: `qwen`, `lightxv` or `preview`. Once loaded, the engine's own word is
-    /// what the node says.
-    pub model_type: String,
+    /// Which engine to load. Who starts it resolves `auto` and sets what it chose before the node
+    /// starts. Once loaded, the engine's own word is what the node says.
+    pub model_type: ModelType,
     /// The version that is said until the engine is loaded and says its own.
     pub model_version: String,
     /// What to compute on, `cuda` or `cpu`; `cuda` if present where absent.
@@ -115,7 +115,7 @@ pub struct ModelConfig {
 impl Default for ModelConfig {
     fn default() -> Self {
         Self {
-            model_type: "qwen".to_owned(),
+            model_type: ModelType::Auto,
             model_version: "1.0.0".to_owned(),
             device: None,
             default_mode: Mode::Fp8,
@@ -123,6 +123,52 @@ impl Default for ModelConfig {
             default_seed: 42,
             default_cfg: 1.0,
             default_resolution: Resolution::P720,
+        }
+    }
+}
+
+/// Which engine a node loads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelType {
+    /// The diffusion model where there is a device for it and its weights are installed,
+    /// otherwise the preview.
+    #[default]
+    Auto,
+    /// Qwen-Image-Edit in bf16.
+    Qwen,
+    /// Qwen-Image-Edit, distilled to four steps.
+    Lightxv,
+    /// The classical preview.
+    Preview,
+}
+
+impl ModelType {
+    /// The word that configuration and `/test` use.
+    pub const fn as_str(self) -> &'static str {
+        match self.find_provider() {
+            Some(provider) => provider.as_str(),
+            None => "auto",
+        }
+    }
+
+    /// The provider whose engine is to be loaded; `None` while that is left open.
+    pub const fn find_provider(self) -> Option<Provider> {
+        match self {
+            Self::Auto => None,
+            Self::Qwen => Some(Provider::Qwen),
+            Self::Lightxv => Some(Provider::Lightxv),
+            Self::Preview => Some(Provider::Preview),
+        }
+    }
+}
+
+impl From<Provider> for ModelType {
+    fn from(provider: Provider) -> Self {
+        match provider {
+            Provider::Qwen => Self::Qwen,
+            Provider::Lightxv => Self::Lightxv,
+            Provider::Preview => Self::Preview,
         }
     }
 }

@@ -72,7 +72,7 @@ pub(super) async fn get_version(State(app): State<Arc<App>>) -> Json<VersionRepo
             providers: engine.providers.iter().map(ToString::to_string).collect(),
         },
         None => VersionReport {
-            model_type: model.model_type.clone(),
+            model_type: model.model_type.as_str().to_owned(),
             model_version: model.model_version.clone(),
             backend: model.device.clone().unwrap_or_else(|| "unknown".to_owned()),
             git_commit,
