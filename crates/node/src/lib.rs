@@ -17,6 +17,7 @@
 //! | `slot`, `pace`, `run`, `ending` | one job at a time, how long it takes, how it ends |
 //! | `spool`, `delivery`, `recent` | results that survive, their deliveries, jobs that are known |
 //! | `notice`, `metric`, `gpu` | hints to others, figures |
+//! | `failpoint` | where tests end the process, with the feature `failpoints` |
 //!
 //! The engine is in a process of its own, behind a
 //! [`Supervisor`](tryon_engine::supervisor::Supervisor); which engine it is, nothing here knows.
@@ -47,6 +48,7 @@ mod clock;
 pub mod config;
 mod delivery;
 mod ending;
+mod failpoint;
 mod form;
 mod gpu;
 mod lingering;

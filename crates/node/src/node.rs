@@ -117,6 +117,7 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.stop.cancel();
+        self.app.courier.halt();
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
     clock,
     delivery::Parcel,
     ending::{self, Encoded},
+    failpoint,
     notice::StepTeller,
     order::{Ids, Job},
     refusal::Refusal,
@@ -60,11 +61,13 @@ impl App {
         let accepted = Accepted::queued(ids.job_id.clone());
         let permit = match self.slot.take(&ids.job_id, job.request.options.steps) {
             Ok(permit) => permit,
-            Err(_) if self.recent.contains(&ids.job_id) => return Ok(accepted),
             Err(occupied) => {
-                return Err(Refusal::Busy {
-                    retry_after: occupied.retry_after,
-                });
+                // Its own twin may have the device and not be noted yet.
+                let is_known = occupied.job_id == ids.job_id || self.recent.contains(&ids.job_id);
+                let retry_after = occupied.retry_after;
+                return is_known
+                    .then_some(accepted)
+                    .ok_or(Refusal::Busy { retry_after });
             }
         };
         if !self.recent.insert(&ids.job_id) {
@@ -157,9 +160,9 @@ impl App {
     }
 
     async fn finish(self: Arc<Self>, record: Record, running: Running, format: OutputFormat) {
-        fail::fail_point!("node::after-202");
+        failpoint::reach("node::after-202").await;
         let ended = running.end().await;
-        fail::fail_point!("node::after-inference");
+        failpoint::reach("node::after-inference").await;
         self.notices.job_complete(&record.job_id);
         let took = ended.took;
         let result = self.conclude(ended, format).await;
@@ -235,7 +238,7 @@ impl App {
         });
         let (written, document, picture) =
             written.await.expect("BUG: writing a result does not panic");
-        fail::fail_point!("node::after-spool");
+        failpoint::reach("node::after-spool").await;
         self.courier.take(match written {
             Ok(()) => Parcel::Spooled { job_id },
             Err(error) => {

@@ -194,7 +194,7 @@ impl Drop for Permit {
         inner
             .current
             .take_if(|current| current.ticket == self.ticket);
-        drop(inner);
+        // Under the lock: the next job's `true` must not be overtaken.
         self.slot.taken.send_replace(false);
     }
 }

@@ -32,6 +32,7 @@ use tracing::Instrument;
 use crate::{
     clock,
     config::{AssetServiceConfig, NodeConfig},
+    failpoint,
     metric::Metrics,
     recent::Recent,
     spool::{Damage, Document, Spool},
@@ -138,9 +139,14 @@ impl Courier {
             .spawn(async move { courier.carry(parcel).await }.instrument(span));
     }
 
+    /// Makes no further offers of what waits; it stays in the spool.
+    pub(crate) fn halt(&self) {
+        self.stop.cancel();
+    }
+
     /// Stops offering: what is on the wire is finished, what waits stays in the spool.
     pub(crate) async fn stop(&self) {
-        self.stop.cancel();
+        self.halt();
         self.tasks.close();
         self.tasks.wait().await;
     }
@@ -195,6 +201,14 @@ impl Courier {
     async fn offer(&self, receiver: &Receiver, parcel: &Parcel) -> Offer {
         let (document, source) = match self.open(parcel).await {
             Ok(opened) => opened,
+            // Too many open files, say: the picture is there, and is read another time.
+            Err(Damage::Unreadable(error)) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::error!(%error, "a result cannot be read now");
+                return Offer::Failed {
+                    failure: Failure::Passing,
+                    expired: false,
+                };
+            }
             Err(damage) => {
                 tracing::error!(%damage, "a result cannot be read and is set aside");
                 self.blocking(parcel, Spool::set_aside).await;
@@ -204,7 +218,7 @@ impl Courier {
         };
         match receiver.deliver(&document, source).await {
             Ok(()) => {
-                fail::fail_point!("node::after-callback");
+                failpoint::reach("node::after-callback").await;
                 Offer::Received
             }
             Err(error) => self.note_failure(&document, &error),

@@ -16,6 +16,7 @@ use url::Url;
 use super::schedule::Failure;
 use crate::{
     config::AssetServiceConfig,
+    failpoint,
     spool::{Document, Outcome},
 };
 
@@ -98,6 +99,9 @@ impl Receiver {
             request = request.header(AUTH_HEADER, token.expose());
         }
         let form = to_form(document, source).map_err(DeliveryError::Unreachable)?;
+        if matches!(document.outcome, Outcome::Error(_)) {
+            failpoint::reach("node::during-callback").await;
+        }
         let answer = request
             .multipart(form)
             .send()
@@ -128,7 +132,6 @@ fn to_form(document: &Document, source: Source) -> reqwest::Result<Form> {
             for (name, value) in error.fields() {
                 form = form.text(name, value);
             }
-            fail::fail_point!("node::during-callback");
         }
     }
     Ok(form)
@@ -139,7 +142,10 @@ fn to_part(image: &ResultImage, bytes: u64, source: Source) -> reqwest::Result<P
         Source::Memory(bytes) => Body::from(bytes),
         Source::File(file) => {
             let chunks = ReaderStream::with_capacity(tokio::fs::File::from_std(file), 64 * 1024);
-            Body::wrap_stream(chunks.inspect_ok(|_| fail::fail_point!("node::during-callback")))
+            Body::wrap_stream(chunks.and_then(async |chunk| {
+                failpoint::reach("node::during-callback").await;
+                Ok(chunk)
+            }))
         }
     };
     Part::stream_with_length(body, bytes)

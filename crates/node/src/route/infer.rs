@@ -3,16 +3,21 @@
 //! The job belongs to its connection: when the client goes away, it is cancelled, because nobody
 //! is left to receive its picture. Nothing is written to the spool.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
     http::{HeaderName, header},
     response::{IntoResponse, Response},
 };
-use tryon_api::node::{INFERENCE_TIME_HEADER, JOB_ID_HEADER};
+use tracing::Instrument;
+use tryon_api::{
+    callback::ResultError,
+    node::{INFERENCE_TIME_HEADER, JOB_ID_HEADER},
+};
+use tryon_core::task::OutputFormat;
 
-use crate::{app::App, order, refusal::Refusal, run::Running, slot::Occupant};
+use crate::{app::App, ending::Encoded, order, refusal::Refusal, run::Running, slot::Occupant};
 
 /// Makes a picture while the client waits.
 pub(super) async fn create_picture(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -22,7 +27,7 @@ pub(super) async fn create_picture(State(app): State<Arc<App>>, request: Request
     }
 }
 
-async fn infer(app: &App, request: Request) -> Result<Response, Refusal> {
+async fn infer(app: &Arc<App>, request: Request) -> Result<Response, Refusal> {
     let description = app.gate()?;
     let busy = |retry_after| Refusal::Busy { retry_after };
     let place = app.uploads.try_acquire().map_err(|_| busy(1))?;
@@ -39,27 +44,33 @@ async fn infer(app: &App, request: Request) -> Result<Response, Refusal> {
         .map_err(|occupied| busy(occupied.retry_after))?;
     let teller = job.progress_url.map(|url| app.notices.follow(&job_id, url));
     let running = app.start(job.request, permit, teller)?;
-    let ended = wait(running).await;
-    app.notices.job_complete(&job_id);
-    let millis = ended.took.as_millis();
-    let encoded = app
-        .conclude(ended, job.format)
-        .await
-        .map_err(Refusal::Failed)?;
+    let _cancel = CancelOnDrop(running.occupant.clone());
+    let finish = finish(Arc::clone(app), job_id.clone(), running, job.format);
+    let finished = app.jobs.spawn(finish.in_current_span()).await;
+    let (took, result) = finished.expect("BUG: ending a job does not panic");
+    let encoded = result.map_err(Refusal::Failed)?;
     let headers = [
         (header::CONTENT_TYPE, encoded.image.format.mime().to_owned()),
         (
             HeaderName::from_static(INFERENCE_TIME_HEADER),
-            millis.to_string(),
+            took.as_millis().to_string(),
         ),
         (HeaderName::from_static(JOB_ID_HEADER), job_id),
     ];
     Ok((headers, encoded.bytes).into_response())
 }
 
-async fn wait(running: Running) -> crate::run::Ended {
-    let _cancel = CancelOnDrop(running.occupant.clone());
-    running.end().await
+/// Sees a run through, also when its client is gone: it is counted, and the balancer is told.
+async fn finish(
+    app: Arc<App>,
+    job_id: String,
+    running: Running,
+    format: OutputFormat,
+) -> (Duration, Result<Encoded, ResultError>) {
+    let ended = running.end().await;
+    app.notices.job_complete(&job_id);
+    let took = ended.took;
+    (took, app.conclude(ended, format).await)
 }
 
 /// Cancels the run when the handler is dropped, which is how a client's leaving shows.
