@@ -102,9 +102,7 @@ async fn the_wait_is_learned_from_the_job_itself() {
     let stage = Stage::start().await;
     let config = json!({"prompt": "step-sleep:400", "steps": 100});
     stage.submit(&Form::tryon("slow").config(&config)).await;
-    while stage.get("/gpu/status").await.json()["progress"]["step"].as_u64() < Some(2) {
-        tokio::task::yield_now().await;
-    }
+    stage.wait_for_pace().await;
     // 97 or 98 steps of 0.4 s remain, each a little longer on a machine that is busy.
     let wait = stage.tryon(&Form::tryon("next")).await.json()["retry_after"]
         .as_u64()
@@ -188,7 +186,7 @@ async fn a_busy_node_tells_how_far_it_is() {
     let stage = Stage::start().await;
     let config = json!({"prompt": "step-sleep:200", "steps": 100});
     stage.submit(&Form::tryon("job-1").config(&config)).await;
-    stage.wait_for_step().await;
+    stage.wait_for_pace().await;
     assert_json_snapshot!("gpu-status-busy", stage.get("/gpu/status").await.json(), {
         ".progress.step" => "[step]",
         ".eta_ms" => "[ms]",
@@ -202,7 +200,7 @@ async fn a_job_is_cancelled_at_its_next_step() {
     let stage = Stage::start().await;
     let config = json!({"prompt": "step-sleep:50", "steps": 100});
     stage.submit(&Form::tryon("job/1 ü").config(&config)).await;
-    stage.wait_for_step().await;
+    stage.wait_for_pace().await;
 
     let answer = stage.delete("/tryon/other").await;
     assert_eq!(answer.status, 404);
@@ -254,6 +252,8 @@ async fn metrics_count_in_both_forms() {
     stage.submit(&Form::tryon("bad").doing("refuse:pose")).await;
     stage.result().await;
     stage.tryon(&Form::tryon("worse").without("user_id")).await;
+    // What was delivered is counted when the receiver's answer was read, and removed then.
+    stage.wait_for_empty_spool().await;
 
     let body = stage.get("/metrics").await.json();
     assert_eq!(body["vton_inference_count"], 1);

@@ -2,11 +2,11 @@
 
 // mod bad_input;
 mod contract;
-// mod crash;
-// mod early_answer;
+mod crash;
+mod early_answer;
 mod form;
-// mod idempotency;
-// mod infer;
+mod idempotency;
+mod infer;
 // mod life;
 // mod process;
 mod stage;

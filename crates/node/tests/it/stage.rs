@@ -1,19 +1,27 @@
 //! A node with everything around it.
 
-use std::time::Duration;
+use std::{fs, future::Future, time::Duration};
 
 use reqwest::{Client, Method, RequestBuilder, header::HeaderMap};
 use serde_json::Value;
 use tempfile::TempDir;
 use tryon_core::secret::Secret;
 use tryon_engine::supervisor::{Supervisor, SupervisorConfig, WorkerState};
-use tryon_node::{Node, NodeConfig, config::Seconds};
+use tryon_node::{
+    Node, NodeConfig,
+    config::{ModelType, Seconds},
+};
 use tryon_testkit::{
     fake_worker,
     receiver::{Delivery, Receiver},
 };
 
 use crate::form::Form;
+
+/// How long anything is waited for before the test fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at what cannot be awaited.
+const GLANCE: Duration = Duration::from_millis(5);
 
 pub(crate) const TOKEN: &str = "incoming-token";
 pub(crate) const CALLBACK_TOKEN: &str = "callback-token";
@@ -66,6 +74,8 @@ pub(crate) fn config(dir: &TempDir, receiver: &Receiver) -> NodeConfig {
     config.asset_service.retry_backoff = vec![Seconds::from(Duration::from_millis(20))];
     config.load_balancer.url = receiver.url("/").parse().ok();
     config.load_balancer.internal_auth_token = Some(Secret::new(BALANCER_TOKEN));
+    // As whoever starts the engine resolved `auto`.
+    config.model.model_type = ModelType::Preview;
     config.spool.dir = dir.path().join("spool");
     config
 }
@@ -85,11 +95,18 @@ impl Stage {
 
     /// A node whose engine loads as `load` says, see [`fake_worker::command_with`].
     pub(crate) async fn start_loading(load: &str, change: impl FnOnce(&mut NodeConfig)) -> Self {
+        Self::start_on(supervise(load), change).await
+    }
+
+    /// A node whose worker is supervised as the test likes.
+    pub(crate) async fn start_on(
+        supervisor: Supervisor,
+        change: impl FnOnce(&mut NodeConfig),
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let receiver = Receiver::start().await;
         let mut config = config(&dir, &receiver);
         change(&mut config);
-        let supervisor = supervise(load);
         let node = Node::start(config.clone(), supervisor.clone())
             .await
             .unwrap();
@@ -189,12 +206,53 @@ impl Stage {
         self.receiver.next("/results").await
     }
 
-    /// Waits until the running job has passed a step.
-    pub(crate) async fn wait_for_step(&self) {
-        while self.get("/gpu/status").await.json()["progress"].is_null() {
-            tokio::task::yield_now().await;
-        }
+    /// Asks until the answer is as wanted, and gives that answer.
+    pub(crate) async fn wait_for(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let look = async || Some(self.get(path).await.json()).filter(&wanted);
+        until(&format!("`{path}` does not change"), look).await
     }
+
+    /// Waits until the running job has passed two steps, and so its pace is known.
+    pub(crate) async fn wait_for_pace(&self) {
+        self.wait_for("/gpu/status", |status| status["eta_ms"].is_u64())
+            .await;
+    }
+
+    /// Waits until no job has the device.
+    pub(crate) async fn wait_for_slot(&self) {
+        self.wait_for("/gpu/status", |status| status["busy"] == false)
+            .await;
+    }
+
+    /// Waits until nothing in the spool waits or runs.
+    pub(crate) async fn wait_for_empty_spool(&self) {
+        let look = async || (self.spooled("results") + self.spooled("running") == 0).then_some(());
+        until("the spool is not empty", look).await;
+    }
+
+    /// Files in a folder of the spool.
+    pub(crate) fn spooled(&self, folder: &str) -> usize {
+        let entries = fs::read_dir(self.config.spool.dir.join(folder)).unwrap();
+        entries.count()
+    }
+}
+
+/// Looks again and again, for a limited time.
+pub(crate) async fn until<T, F>(what: &str, mut look: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let search = async {
+        loop {
+            match look().await {
+                Some(found) => return found,
+                None => tokio::time::sleep(GLANCE).await,
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, search)
+        .await
+        .unwrap_or_else(|_| panic!("{what} in {PATIENCE:?}"))
 }
 
 pub(crate) async fn send(request: RequestBuilder) -> Answer {
@@ -209,7 +267,13 @@ pub(crate) async fn send(request: RequestBuilder) -> Answer {
 }
 
 pub(crate) fn supervise(load: &str) -> Supervisor {
+    supervise_with(load, |_| {})
+}
+
+pub(crate) fn supervise_with(load: &str, change: impl FnOnce(&mut SupervisorConfig)) -> Supervisor {
     // Before the first client is made: it looks for the provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Supervisor::start(SupervisorConfig::new(fake_worker::command_with(load)))
+    let mut config = SupervisorConfig::new(fake_worker::command_with(load));
+    change(&mut config);
+    Supervisor::start(config)
 }
