@@ -1,71 +1,16 @@
 //! Answers that do not wait for the body.
-//!
-//! On raw sockets, because a client library decides for itself when it sends and when it reads.
 
 use serde_json::json;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
 use tryon_testkit::upload;
 
 use crate::{
     form::Form,
     stage::{Stage, TOKEN, until},
+    wire::Wire,
 };
 
 /// What a phone's two photos come to.
 const BODY_BYTES: usize = 20_000_000;
-
-/// A request in the making.
-struct Wire {
-    stream: TcpStream,
-    body: Vec<u8>,
-    sent: usize,
-}
-
-impl Wire {
-    /// Sends the head of `POST path`, and nothing of its body.
-    async fn post(stage: &Stage, path: &str, token: &str, headers: &str, form: &Form) -> Self {
-        let body = form.encode();
-        let mut stream = TcpStream::connect(stage.node.local_addr()).await.unwrap();
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: node\r\nX-Internal-Auth: {token}\r\n\
-             Content-Type: {}\r\nContent-Length: {}\r\n{headers}\r\n",
-            Form::content_type(),
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).await.unwrap();
-        Self {
-            stream,
-            body,
-            sent: 0,
-        }
-    }
-
-    /// Sends so many further bytes of the body.
-    async fn send(&mut self, count: usize) {
-        let end = self.body.len().min(self.sent + count);
-        let part = &self.body[self.sent..end];
-        self.stream.write_all(part).await.unwrap();
-        self.sent = end;
-    }
-
-    /// Reads one answer: its head and its body.
-    async fn answer(&mut self) -> (String, String) {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(self.stream.read_u8().await.unwrap());
-        }
-        let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-        let length = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "));
-        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
-        self.stream.read_exact(&mut body).await.unwrap();
-        (head, String::from_utf8(body).unwrap())
-    }
-}
 
 /// A job whose form has 20 MB.
 fn large(job_id: &str) -> Form {
@@ -112,12 +57,10 @@ async fn a_client_that_sends_everything_first_still_reads_the_answer() {
     let stage = busy().await;
     let mut wire = Wire::post(&stage, "/tryon", TOKEN, "", &large("second")).await;
     // Far more than the sockets buffer: each write waits until the node has read.
-    wire.send(usize::MAX / 2).await;
+    wire.send_all().await;
     let (head, _) = wire.answer().await;
     assert!(head.starts_with("http/1.1 429"), "{head}");
-    let mut rest = Vec::new();
-    wire.stream.read_to_end(&mut rest).await.unwrap();
-    assert!(rest.is_empty(), "the connection is closed in order");
+    assert_eq!(wire.rest().await, "", "the connection is closed in order");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,9 +94,7 @@ async fn a_client_that_asks_first_is_refused_without_being_asked_for_the_body() 
     // The first line is the answer itself, not `100 Continue`.
     let (head, _) = wire.answer().await;
     assert!(head.starts_with("http/1.1 401"), "{head}");
-    let mut rest = Vec::new();
-    wire.stream.read_to_end(&mut rest).await.unwrap();
-    assert!(rest.is_empty());
+    assert_eq!(wire.rest().await, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,7 +104,7 @@ async fn a_client_that_asks_first_is_asked_for_the_body_of_a_job() {
     let mut wire = Wire::post(&stage, "/tryon", TOKEN, expect, &Form::tryon("job")).await;
     let (head, _) = wire.answer().await;
     assert!(head.starts_with("http/1.1 100"), "{head}");
-    wire.send(usize::MAX / 2).await;
+    wire.send_all().await;
     let (head, _) = wire.answer().await;
     assert!(head.starts_with("http/1.1 202"), "{head}");
     assert_eq!(stage.result().await.text("job_id"), "job");
@@ -183,7 +124,7 @@ async fn uploads_beyond_the_limit_are_told_to_come_again() {
     assert_eq!(second.header("retry-after"), "1");
     assert_eq!(second.json()["retry_after"], json!(1));
 
-    first.send(usize::MAX / 2).await;
+    first.send_all().await;
     let (head, _) = first.answer().await;
     assert!(head.starts_with("http/1.1 202"), "{head}");
 }

@@ -1,14 +1,14 @@
 //! The node on real sockets, with a real worker process behind it.
 
-// mod bad_input;
+mod bad_input;
 mod contract;
 mod crash;
 mod early_answer;
 mod form;
 mod idempotency;
 mod infer;
-// mod life;
-// mod process;
+mod life;
 mod stage;
+mod wire;
 
 tryon_testkit::fake_worker!();
