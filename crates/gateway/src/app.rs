@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
 use tryon_blob::{Blobs, LinkSigner};
 use tryon_store::Store;
 
 use crate::{
     clock::{Clock, SystemClock},
     config::GatewayConfig,
+    darkroom::Darkroom,
     random::{Random, SystemRandom},
     rate::{MemoryRates, Rates},
     route::body::BodyBudget,
@@ -34,6 +36,13 @@ pub struct App {
     pub rates: Arc<dyn Rates>,
     /// How much memory the bodies of requests may take together.
     pub(crate) bodies: BodyBudget,
+    /// How much memory the results of nodes may take together: apart from the former, so that
+    /// clients cannot keep results out.
+    pub(crate) results: BodyBudget,
+    /// Where pictures are decoded and encoded.
+    pub(crate) darkroom: Darkroom,
+    /// Cancelled when the gateway is told to end: it is not ready any more.
+    pub(crate) draining: CancellationToken,
 }
 
 impl App {
@@ -41,7 +50,10 @@ impl App {
     pub fn new(config: GatewayConfig, store: Arc<dyn Store>, blobs: Blobs) -> Self {
         Self {
             links: LinkSigner::new(&config.secrets.link_signing_key),
-            bodies: BodyBudget::new(&config.limits),
+            bodies: BodyBudget::for_requests(&config.limits),
+            results: BodyBudget::for_results(&config.limits),
+            darkroom: Darkroom::default(),
+            draining: CancellationToken::new(),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
             rates: Arc::new(MemoryRates::default()),

@@ -8,22 +8,67 @@
 //! | [`rate`] | how many requests an account may make |
 //! | [`error`] | the one type that becomes an error answer |
 //! | [`route`] | the routes of the public listener |
+//! | [`fetch`] | pictures from addresses that strangers name |
+//! | `prepare` | inputs become ready for a node |
+//! | `dispatch` | samples are given to nodes, and nodes looked after |
+//! | [`callback`] | what nodes report is settled |
+//! | `sweep` | leases, deadlines, and pictures that nobody may keep |
+//! | [`gateway`] | all of that from its start to its end |
 //! | [`listener`] | sockets: connection limits, timeouts, a graceful end |
 //!
 //! Architecture invariant: a gateway holds nothing that another could not rebuild. Jobs live in
 //! the store and pictures in the blob store, so that a gateway can be killed at any point; what is
 //! in memory (request windows, rung bells) is only ever a saving.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use tryon_blob::Blobs;
+//! use tryon_core::secret::Secret;
+//! use tryon_gateway::{Gateway, GatewayConfig};
+//! use tryon_store::SqliteStore;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut config = GatewayConfig::default();
+//! config.secrets.link_signing_key = Secret::new("a long secret that signs links");
+//! config.callbacks.token = Secret::new("a long secret that nodes know");
+//! (config.server.port, config.server.internal_port) = (0, 0);
+//!
+//! let store = Arc::new(SqliteStore::open(":memory:").await?);
+//! let gateway = Gateway::start(config, store, Blobs::memory()).await?;
+//! println!("http://{}, nodes report to {}", gateway.public_addr(), gateway.callback_url());
+//! gateway.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! With the feature `failpoints`, tests end the process at `gateway::after-blob` and
+//! `gateway::after-commit` (a submission's pictures are stored, its job is), `gateway::after-202`
+//! (a node accepted), `gateway::during-callback` (an output is stored) and
+//! `gateway::after-settlement` (it is settled).
 
 pub mod app;
 pub mod auth;
+pub mod callback;
 pub mod clock;
 pub mod config;
+mod darkroom;
+mod dispatch;
 pub mod error;
+mod failpoint;
+pub mod fetch;
+pub mod gateway;
 pub mod listener;
+mod pace;
+mod prepare;
 pub mod random;
 pub mod rate;
 pub mod route;
+mod sweep;
+mod tls;
 pub mod wake;
 
 pub use app::App;
 pub use config::GatewayConfig;
+pub use gateway::{Gateway, Listeners, StartError};

@@ -1,7 +1,8 @@
 //! When a loop looks again.
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
+use futures::FutureExt as _;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tryon_core::time::Timestamp;
@@ -23,7 +24,10 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     pub(crate) const fn up_to(longest: Duration) -> Self {
-        Self { next: FIRST, longest }
+        Self {
+            next: FIRST,
+            longest,
+        }
     }
 
     /// The wait after one more failure.
@@ -54,6 +58,15 @@ pub(crate) async fn until_due(app: &App, now: Timestamp) -> Duration {
     match app.store.next_due(now).await {
         Ok(Some(due)) => due.since(app.clock.now()).min(POLL),
         Ok(None) | Err(_) => POLL,
+    }
+}
+
+/// Runs a loop until it returns, and anew when it panics: a gateway without one of its loops would
+/// take jobs that nobody works on.
+pub(crate) async fn keep<F: Future<Output = ()>>(name: &'static str, mut start: impl FnMut() -> F) {
+    while AssertUnwindSafe(start()).catch_unwind().await.is_err() {
+        tracing::error!(name, "BUG: a loop panicked and is started again");
+        tokio::time::sleep(POLL).await;
     }
 }
 

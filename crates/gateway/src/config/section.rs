@@ -46,6 +46,12 @@ impl ServerConfig {
             None => format!("http://{}:{}", reachable(&self.host), self.port),
         }
     }
+
+    /// What this machine's nodes can call the internal listener, without a slash at the end.
+    pub fn internal_base(&self) -> String {
+        let host = reachable(&self.internal_host);
+        format!("http://{host}:{}", self.internal_port)
+    }
 }
 
 /// A name for the host that this machine's clients can connect to.
@@ -203,8 +209,9 @@ pub struct LimitConfig {
     pub picture_bytes: usize,
     /// The largest body of a request, in bytes. Two of the largest pictures fit, as base64.
     pub body_bytes: usize,
-    /// Memory that the bodies of all requests may take together, in bytes. A request waits for
-    /// its share before its body is read.
+    /// Memory that the bodies of all clients' requests may take together, in bytes. A request
+    /// waits for its share before its body is read. Results of nodes, each of at most
+    /// `body_bytes`, share four times that besides.
     pub buffered_bytes: usize,
     /// How long a request waits for its share of that memory before it is answered 503.
     pub buffer_wait: Seconds,

@@ -33,7 +33,10 @@ mod tests {
     fn the_third_fault_opens_it_and_each_further_one_doubles_the_hold() {
         let seconds = |faults| hold(faults).map(|hold| hold.as_secs());
         let holds: Vec<_> = (0..7).map(seconds).collect();
-        assert_eq!(holds, [None, None, None, Some(5), Some(10), Some(20), Some(40)]);
+        assert_eq!(
+            holds,
+            [None, None, None, Some(5), Some(10), Some(20), Some(40)]
+        );
         assert_eq!(seconds(u32::MAX), Some(300));
     }
 }

@@ -97,7 +97,12 @@ pub(super) fn connections() -> reqwest::Result<Client> {
 impl NodeClient {
     pub(super) fn new(http: Client, node: &NodeConfig, patience: Duration) -> Self {
         let base = node.url.as_str().trim_end_matches('/').to_owned();
-        Self { http, base, token: node.token.clone(), patience }
+        Self {
+            http,
+            base,
+            token: node.token.clone(),
+            patience,
+        }
     }
 
     /// Offers an attempt.
@@ -119,7 +124,9 @@ impl NodeClient {
     /// What it serves; empty when it does not say.
     pub(super) async fn providers(&self) -> reqwest::Result<Vec<Provider>> {
         let (_, report) = self.ask::<VersionReport>("version").await?;
-        let Some(report) = report else { return Ok(Vec::new()) };
+        let Some(report) = report else {
+            return Ok(Vec::new());
+        };
         let named = match report.providers.is_empty() {
             // A node that lists no providers serves the model that it names.
             true => vec![report.model_type],
@@ -144,7 +151,10 @@ impl NodeClient {
     /// Asks it to stop working on an attempt. A node that cannot simply goes on.
     pub(crate) async fn cancel(&self, attempt: AttemptId) -> reqwest::Result<()> {
         let request = self.http.delete(self.address(&format!("tryon/{attempt}")));
-        self.signed(request.timeout(QUESTION)).send().await.map(drop)
+        self.signed(request.timeout(QUESTION))
+            .send()
+            .await
+            .map(drop)
     }
 
     async fn ask<T: DeserializeOwned>(
@@ -155,7 +165,9 @@ impl NodeClient {
         let mut response = self.signed(request).send().await?;
         let status = response.status();
         let text = read_start(&mut response).await?;
-        let report = serde_json::from_slice(&text).ok().filter(|_| status.is_success());
+        let report = serde_json::from_slice(&text)
+            .ok()
+            .filter(|_| status.is_success());
         Ok((status, report))
     }
 
@@ -194,7 +206,9 @@ fn is_unauthorized(status: StatusCode) -> bool {
 }
 
 fn find_retry(headers: &HeaderMap) -> Duration {
-    let seconds = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let seconds = headers
+        .get(header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok());
     let seconds = seconds.and_then(|seconds| seconds.parse().ok());
     let retry = seconds.map_or(DEFAULT_RETRY, Duration::from_secs);
     retry.clamp(Duration::from_millis(100), LONGEST_RETRY)
@@ -241,10 +255,17 @@ mod tests {
         let detail = "Invalid provider: qwen".to_owned();
         assert_eq!(provider, Answer::UnknownProvider { detail });
         let field = refusal(br#"{"detail": "`config.steps` is 0"}"#);
-        assert_eq!(field, Answer::Refused { detail: "`config.steps` is 0".to_owned() });
+        assert_eq!(
+            field,
+            Answer::Refused {
+                detail: "`config.steps` is 0".to_owned()
+            }
+        );
         let list = refusal(br#"{"detail": [{"loc": ["body"], "msg": "missing"}]}"#);
         assert!(matches!(list, Answer::Refused { detail } if detail.contains("missing")));
-        let Answer::Refused { detail } = refusal(b"<html>") else { panic!("not a refusal") };
+        let Answer::Refused { detail } = refusal(b"<html>") else {
+            panic!("not a refusal")
+        };
         assert_eq!(detail, "the node refused the request without saying why");
     }
 

@@ -29,10 +29,19 @@ impl Fleet {
         // An attempt is answered well before its lease runs out and somebody asks after it.
         let patience = config.jobs.lease.duration() / 2;
         let member = |node: &NodeConfig| {
-            let client = NodeClient::new(http.clone(), node, patience.max(Duration::from_millis(1)));
-            (node.name.clone(), Member { client, probe: Notify::new() })
+            let client =
+                NodeClient::new(http.clone(), node, patience.max(Duration::from_millis(1)));
+            (
+                node.name.clone(),
+                Member {
+                    client,
+                    probe: Notify::new(),
+                },
+            )
         };
-        Ok(Self { members: config.nodes.iter().map(member).collect() })
+        Ok(Self {
+            members: config.nodes.iter().map(member).collect(),
+        })
     }
 
     /// The node of this name.
@@ -48,6 +57,9 @@ impl Fleet {
 
 /// What the store is told of the configured nodes.
 pub(crate) fn specs(nodes: &[NodeConfig]) -> Vec<NodeSpec> {
-    let spec = |node: &NodeConfig| NodeSpec { name: node.name.clone(), url: node.url.to_string() };
+    let spec = |node: &NodeConfig| NodeSpec {
+        name: node.name.clone(),
+        url: node.url.to_string(),
+    };
     nodes.iter().map(spec).collect()
 }

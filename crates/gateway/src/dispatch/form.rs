@@ -25,19 +25,21 @@ pub(super) enum FormError {
 }
 
 /// The prepared pictures, opened.
-pub(super) async fn open(
-    blobs: &Blobs,
-    inputs: &Pair<String>,
-) -> Result<Pair<Blob>, FormError> {
+pub(super) async fn open(blobs: &Blobs, inputs: &Pair<String>) -> Result<Pair<Blob>, FormError> {
     let garment = match &inputs.garment {
         Some(key) => Some(open_one(blobs, key).await?),
         None => None,
     };
-    Ok(Pair { person: open_one(blobs, &inputs.person).await?, garment })
+    Ok(Pair {
+        person: open_one(blobs, &inputs.person).await?,
+        garment,
+    })
 }
 
 async fn open_one(blobs: &Blobs, key: &str) -> Result<Blob, FormError> {
-    let gone = || FormError::Gone { key: key.to_owned() };
+    let gone = || FormError::Gone {
+        key: key.to_owned(),
+    };
     let parsed: Key = key.parse().map_err(|_| gone())?;
     blobs.open(&parsed).await?.ok_or_else(gone)
 }
@@ -88,7 +90,10 @@ fn config(assignment: &Assignment) -> JobConfig {
     };
     match &request.options {
         TaskOptions::Clothes { category, .. } => config.category = Some(*category),
-        TaskOptions::Hairstyle { haircut, hair_color } => {
+        TaskOptions::Hairstyle {
+            haircut,
+            hair_color,
+        } => {
             config.haircut = Some(*haircut);
             config.hair_color.clone_from(hair_color);
         }
@@ -122,8 +127,16 @@ mod tests {
                 output_format: OutputFormat::Jpeg,
                 moderation: ModerationLevel::None,
             },
-            plan: Plan { provider: Provider::Preview, steps: 4, cfg: 1.5, max_side: 512 },
-            inputs: Pair { person: "a".to_owned(), garment: None },
+            plan: Plan {
+                provider: Provider::Preview,
+                steps: 4,
+                cfg: 1.5,
+                max_side: 512,
+            },
+            inputs: Pair {
+                person: "a".to_owned(),
+                garment: None,
+            },
             seed: u64::from(u32::MAX),
             deadline: Timestamp::from_millis(0),
         }
@@ -131,9 +144,17 @@ mod tests {
 
     #[test]
     fn a_node_reads_back_what_was_asked_for() {
-        let region = Region { x: 0.25, y: 0.5, w: 0.25, h: 0.125 };
+        let region = Region {
+            x: 0.25,
+            y: 0.5,
+            w: 0.25,
+            h: 0.125,
+        };
         let placement = Some("upper arm".to_owned());
-        let options = TaskOptions::Tattoo { placement: placement.clone(), region: Some(region) };
+        let options = TaskOptions::Tattoo {
+            placement: placement.clone(),
+            region: Some(region),
+        };
         let text = write_config(&assignment(options));
         assert!(!text.contains("null"), "{text}");
         let config = JobConfig::parse(&text).unwrap();

@@ -33,7 +33,6 @@ const STORE_PAUSE: Duration = Duration::from_secs(5);
 
 /// Gives samples to nodes until it is told to stop. Attempts under way are `tasks`.
 pub(crate) async fn run(outcomes: Outcomes, tasks: TaskTracker, stop: CancellationToken) {
-    watch_nodes(&outcomes, &tasks, &stop);
     let mut backoff = Backoff::up_to(STORE_PAUSE);
     while !stop.is_cancelled() {
         let now = outcomes.app.clock.now();
@@ -59,7 +58,11 @@ pub(crate) async fn run(outcomes: Outcomes, tasks: TaskTracker, stop: Cancellati
 async fn claim(outcomes: &Outcomes) -> Result<Vec<Assignment>, StoreError> {
     let now = outcomes.app.clock.now();
     let lease_until = now + outcomes.app.config.jobs.lease.duration();
-    outcomes.app.store.claim_dispatch(now, lease_until, BATCH).await
+    outcomes
+        .app
+        .store
+        .claim_dispatch(now, lease_until, BATCH)
+        .await
 }
 
 fn start(outcomes: &Outcomes, tasks: &TaskTracker, assignments: Vec<Assignment>) {
@@ -69,7 +72,8 @@ fn start(outcomes: &Outcomes, tasks: &TaskTracker, assignments: Vec<Assignment>)
     }
 }
 
-fn watch_nodes(outcomes: &Outcomes, tasks: &TaskTracker, stop: &CancellationToken) {
+/// Probes every node from now on.
+pub(crate) fn watch_nodes(outcomes: &Outcomes, tasks: &TaskTracker, stop: &CancellationToken) {
     for name in outcomes.fleet.names() {
         let (app, fleet) = (Arc::clone(&outcomes.app), Arc::clone(&outcomes.fleet));
         tasks.spawn(probe::watch(app, fleet, name.to_owned(), stop.clone()));

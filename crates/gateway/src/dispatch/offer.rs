@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use fail::fail_point;
 use tryon_core::{
     error::{JobError, JobErrorCode},
     time::Timestamp,
@@ -15,6 +14,7 @@ use super::{
     form::{self, FormError},
     outcome::Outcomes,
 };
+use crate::failpoint;
 
 /// How long a sample waits that could not be read from the storage.
 const STORAGE_PAUSE: Duration = Duration::from_secs(2);
@@ -32,7 +32,10 @@ pub(super) async fn offer(outcomes: &Outcomes, assignment: &Assignment) {
 async fn try_offer(outcomes: &Outcomes, assignment: &Assignment) -> Result<(), StoreError> {
     let Some(member) = outcomes.fleet.find(&assignment.node) else {
         // Another gateway knows this node: it is not given up, and not ours to ask.
-        tracing::error!(node = assignment.node, "a node is missing in this gateway's `nodes`");
+        tracing::error!(
+            node = assignment.node,
+            "a node is missing in this gateway's `nodes`"
+        );
         return defer(outcomes, assignment, STORAGE_PAUSE).await;
     };
     let pictures = match form::open(&outcomes.app.blobs, &assignment.inputs).await {
@@ -47,7 +50,11 @@ async fn try_offer(outcomes: &Outcomes, assignment: &Assignment) -> Result<(), S
             unreachable(outcomes, assignment).await
         }
         Err(error @ OfferError::Unanswered(_)) => {
-            tracing::warn!(node = assignment.node, ?error, "a node did not answer an attempt");
+            tracing::warn!(
+                node = assignment.node,
+                ?error,
+                "a node did not answer an attempt"
+            );
             unanswered(outcomes, assignment, member).await
         }
     }
@@ -71,7 +78,10 @@ async fn act(
             defer(outcomes, assignment, Duration::ZERO).await
         }
         Answer::Unauthorized => {
-            tracing::error!(node, "a node refuses our token: set `nodes[].token` to its own");
+            tracing::error!(
+                node,
+                "a node refuses our token: set `nodes[].token` to its own"
+            );
             outcomes.demote(node, NodeState::Quarantined).await?;
             defer(outcomes, assignment, Duration::ZERO).await
         }
@@ -83,7 +93,10 @@ async fn act(
         Answer::Failed { status } => {
             tracing::warn!(node, %status, "a node failed an attempt");
             outcomes.fault(node).await?;
-            outcomes.lose_without_trace(assignment.attempt).await.map(drop)
+            outcomes
+                .lose_without_trace(assignment.attempt)
+                .await
+                .map(drop)
         }
         Answer::NoNode { status } => {
             tracing::error!(node, %status, "there is no node at this address: check `nodes[].url`");
@@ -93,10 +106,15 @@ async fn act(
 }
 
 async fn confirm(outcomes: &Outcomes, assignment: &Assignment) -> Result<(), StoreError> {
-    fail_point!("gateway::after-202");
+    failpoint::reach("gateway::after-202").await;
     let lease_until = now(outcomes) + outcomes.app.config.jobs.lease.duration();
     // False when the result was faster than this, or the job ended meanwhile.
-    outcomes.app.store.confirm_running(assignment.attempt, lease_until).await.map(drop)
+    outcomes
+        .app
+        .store
+        .confirm_running(assignment.attempt, lease_until)
+        .await
+        .map(drop)
 }
 
 /// Queues the sample again: the node did not take it, and that is nobody's fault.
@@ -106,12 +124,19 @@ async fn defer(
     pause: Duration,
 ) -> Result<(), StoreError> {
     let due = now(outcomes) + pause;
-    outcomes.app.store.defer_attempt(assignment.attempt, due).await.map(drop)
+    outcomes
+        .app
+        .store
+        .defer_attempt(assignment.attempt, due)
+        .await
+        .map(drop)
 }
 
 async fn unreachable(outcomes: &Outcomes, assignment: &Assignment) -> Result<(), StoreError> {
     outcomes.fault(&assignment.node).await?;
-    outcomes.demote(&assignment.node, NodeState::Unreachable).await?;
+    outcomes
+        .demote(&assignment.node, NodeState::Unreachable)
+        .await?;
     defer(outcomes, assignment, Duration::ZERO).await
 }
 
@@ -146,9 +171,16 @@ async fn unknown_provider(
     if let Some(known) = nodes.into_iter().find(|known| known.name == node) {
         let mut others = known.providers;
         others.retain(|other| *other != provider);
-        outcomes.app.store.set_node_state(node, known.state, &others).await?;
+        outcomes
+            .app
+            .store
+            .set_node_state(node, known.state, &others)
+            .await?;
     }
-    outcomes.lose_without_trace(assignment.attempt).await.map(drop)
+    outcomes
+        .lose_without_trace(assignment.attempt)
+        .await
+        .map(drop)
 }
 
 async fn no_pictures(
@@ -173,7 +205,11 @@ async fn fail(
     error: JobError,
 ) -> Result<(), StoreError> {
     let attempt = assignment.attempt;
-    let settled = outcomes.app.store.fail_sample(attempt, error, now(outcomes)).await?;
+    let settled = outcomes
+        .app
+        .store
+        .fail_sample(attempt, error, now(outcomes))
+        .await?;
     if let tryon_store::Settled::Recorded { job_end } = settled {
         outcomes.ended(attempt.sample.job, job_end.as_ref());
     }

@@ -31,7 +31,11 @@ impl Outcomes {
     ) -> Result<Lost, StoreError> {
         let now = self.app.clock.now();
         let due = now + pause(attempt);
-        let lost = self.app.store.lose_attempt(attempt, due, max_lost, error, now).await?;
+        let lost = self
+            .app
+            .store
+            .lose_attempt(attempt, due, max_lost, error, now)
+            .await?;
         tracing::warn!(%attempt, outcome = ?lost, "an attempt was lost");
         if let Lost::GivenUp { job_end } = &lost {
             self.ended(attempt.sample.job, job_end.as_ref());
@@ -44,15 +48,30 @@ impl Outcomes {
     pub(crate) async fn lose_without_trace(&self, attempt: AttemptId) -> Result<Lost, StoreError> {
         let max_lost = self.app.config.jobs.max_lost;
         let message = "the nodes that worked on this image stopped answering; submit the job again";
-        self.lose(attempt, max_lost, JobError::new(JobErrorCode::PipelineError, message)).await
+        self.lose(
+            attempt,
+            max_lost,
+            JobError::new(JobErrorCode::PipelineError, message),
+        )
+        .await
     }
 
     /// A node failed: counted, and the node held when it goes on failing.
     pub(crate) async fn fault(&self, node: &str) -> Result<(), StoreError> {
         let faults = self.app.store.count_node_fault(node).await?;
-        let Some(hold) = breaker::hold(faults) else { return Ok(()) };
-        tracing::warn!(node, faults, seconds = hold.as_secs(), "a node fails its jobs and is held");
-        self.app.store.hold_node(node, self.app.clock.now() + hold).await
+        let Some(hold) = breaker::hold(faults) else {
+            return Ok(());
+        };
+        tracing::warn!(
+            node,
+            faults,
+            seconds = hold.as_secs(),
+            "a node fails its jobs and is held"
+        );
+        self.app
+            .store
+            .hold_node(node, self.app.clock.now() + hold)
+            .await
     }
 
     /// The node that works on this attempt, as the store sees it.
@@ -72,6 +91,19 @@ impl Outcomes {
             member.probe.notify_one();
         }
         Ok(())
+    }
+
+    /// Tells a node that nobody wants an attempt any more. It need not listen: what it delivers
+    /// all the same is passed over.
+    pub(crate) fn cancel(&self, node: &str, attempt: AttemptId) {
+        let Some(client) = self.fleet.find(node).map(|member| member.client.clone()) else {
+            return;
+        };
+        tokio::spawn(async move {
+            if let Err(error) = client.cancel(attempt).await {
+                tracing::debug!(%attempt, %error, "a node was not told that an attempt is over");
+            }
+        });
     }
 
     /// Tells the loops that wait for the end of jobs.

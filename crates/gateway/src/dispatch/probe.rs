@@ -24,13 +24,10 @@ const NOT_READY: Duration = Duration::from_secs(5);
 
 /// Probes a node at once, when it is asked for, and at intervals. Ends when the node refuses our
 /// token: an operator has to change the configuration, and a restart probes again.
-pub(super) async fn watch(
-    app: Arc<App>,
-    fleet: Arc<Fleet>,
-    name: String,
-    stop: CancellationToken,
-) {
-    let Some(member) = fleet.find(&name) else { return };
+pub(super) async fn watch(app: Arc<App>, fleet: Arc<Fleet>, name: String, stop: CancellationToken) {
+    let Some(member) = fleet.find(&name) else {
+        return;
+    };
     let mut backoff = Backoff::up_to(NOT_READY);
     let mut first = true;
     loop {
@@ -86,9 +83,17 @@ async fn record(
     let name = &known.name;
     match state {
         NodeState::Quarantined => {
-            tracing::error!(node = name, "a node refuses our token: set `nodes[].token` to its own");
+            tracing::error!(
+                node = name,
+                "a node refuses our token: set `nodes[].token` to its own"
+            );
         }
-        _ => tracing::info!(node = name, state = state.as_str(), ?providers, "a node was probed"),
+        _ => tracing::info!(
+            node = name,
+            state = state.as_str(),
+            ?providers,
+            "a node was probed"
+        ),
     }
     app.store.set_node_state(name, state, providers).await?;
     app.wake.dispatch.notify_one();

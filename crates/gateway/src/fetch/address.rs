@@ -66,8 +66,11 @@ const METADATA_V6: [Ipv6Net; 3] = [
 ];
 
 /// This machine, private networks, link-local.
-const PRIVATE_V6: [Ipv6Net; 3] =
-    [v6([0, 0, 0], 1, 128), v6([0xfc00, 0, 0], 0, 7), v6([0xfe80, 0, 0], 0, 10)];
+const PRIVATE_V6: [Ipv6Net; 3] = [
+    v6([0, 0, 0], 1, 128),
+    v6([0xfc00, 0, 0], 0, 7),
+    v6([0xfe80, 0, 0], 0, 10),
+];
 
 /// The only addresses of IPv6 that are given out for the internet. IPv4 in disguise lies outside:
 /// mapped (`::ffff:0:0/96`), compatible (`::/96`) and NAT64 (`64:ff9b::/96`).
@@ -124,7 +127,11 @@ impl Guard {
     pub(super) fn new(config: &FetchConfig) -> Self {
         Self {
             allow_private: config.allow_private,
-            hosts: config.allowed_hosts.iter().map(|host| plain(host).to_owned()).collect(),
+            hosts: config
+                .allowed_hosts
+                .iter()
+                .map(|host| plain(host).to_owned())
+                .collect(),
             networks: config.allowed_networks.clone(),
         }
     }
@@ -142,13 +149,17 @@ impl Guard {
     }
 
     fn knows(&self, host: &str) -> bool {
-        self.hosts.iter().any(|known| known.eq_ignore_ascii_case(plain(host)))
+        self.hosts
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(plain(host)))
     }
 }
 
 /// A host without the dot that may end its name, or the brackets around its address.
 fn plain(host: &str) -> &str {
-    host.trim_end_matches('.').trim_start_matches('[').trim_end_matches(']')
+    host.trim_end_matches('.')
+        .trim_start_matches('[')
+        .trim_end_matches(']')
 }
 
 #[cfg(test)]
@@ -165,7 +176,13 @@ mod tests {
 
     #[test]
     fn the_internet_is_open() {
-        for ip in ["1.1.1.1", "8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700:4700::1111"] {
+        for ip in [
+            "1.1.1.1",
+            "8.8.8.8",
+            "172.32.0.1",
+            "100.128.0.1",
+            "2606:4700:4700::1111",
+        ] {
             assert!(permits(&guard(), ip), "{ip}");
         }
     }
@@ -173,14 +190,47 @@ mod tests {
     #[test]
     fn everything_else_is_closed() {
         for ip in [
-            "0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "127.0.0.1", "127.255.255.254",
-            "169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16", "172.16.0.1",
-            "172.31.255.255", "192.0.0.192", "192.0.2.1", "192.88.99.1", "192.168.1.1",
-            "198.18.0.1", "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.255.255.250",
-            "240.0.0.1", "255.255.255.255", "::", "::1", "::ffff:127.0.0.1", "::ffff:8.8.8.8",
-            "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b:1::1", "100::1", "2001::1", "2001:db8::1",
-            "2002:7f00:1::", "3fff::1", "fc00::1", "fd00:ec2::254", "fe80::1",
-            "fe80::a9fe:a9fe", "fec0::1", "ff02::1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "10.0.0.1",
+            "100.64.0.1",
+            "127.0.0.1",
+            "127.255.255.254",
+            "169.254.169.254",
+            "169.254.170.2",
+            "100.100.100.200",
+            "168.63.129.16",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.192",
+            "192.0.2.1",
+            "192.88.99.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "198.51.100.1",
+            "203.0.113.1",
+            "224.0.0.1",
+            "239.255.255.250",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:8.8.8.8",
+            "::127.0.0.1",
+            "64:ff9b::7f00:1",
+            "64:ff9b:1::1",
+            "100::1",
+            "2001::1",
+            "2001:db8::1",
+            "2002:7f00:1::",
+            "3fff::1",
+            "fc00::1",
+            "fd00:ec2::254",
+            "fe80::1",
+            "fe80::a9fe:a9fe",
+            "fec0::1",
+            "ff02::1",
         ] {
             assert!(!permits(&guard(), ip), "{ip}");
         }
@@ -188,12 +238,21 @@ mod tests {
 
     #[test]
     fn an_operator_opens_private_addresses_but_no_metadata_service() {
-        let config = FetchConfig { allow_private: true, ..FetchConfig::default() };
+        let config = FetchConfig {
+            allow_private: true,
+            ..FetchConfig::default()
+        };
         let guard = Guard::new(&config);
         for ip in ["10.0.0.1", "127.0.0.1", "::1", "fd12::1"] {
             assert!(permits(&guard, ip), "{ip}");
         }
-        for ip in ["169.254.169.254", "fd00:ec2::254", "0.0.0.0", "224.0.0.1", "::ffff:10.0.0.1"] {
+        for ip in [
+            "169.254.169.254",
+            "fd00:ec2::254",
+            "0.0.0.0",
+            "224.0.0.1",
+            "::ffff:10.0.0.1",
+        ] {
             assert!(!permits(&guard, ip), "{ip}");
         }
     }

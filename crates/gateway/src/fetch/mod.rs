@@ -12,22 +12,14 @@ mod address;
 mod error;
 mod lookup;
 
-use std::{
-    net::IpAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, header};
 use reqwest::{Client, Response, redirect::Policy};
 use url::{Host, Url};
 
-use self::{
-    address::Guard,
-    error::explain,
-    lookup::GuardedResolver,
-};
+use self::{address::Guard, error::explain, lookup::GuardedResolver};
 pub use self::{
     error::FetchError,
     lookup::{Lookup, SystemLookup},
@@ -54,7 +46,10 @@ impl Fetcher {
     /// A fetcher that looks names up elsewhere.
     pub fn with_lookup(config: &FetchConfig, lookup: Arc<dyn Lookup>) -> reqwest::Result<Self> {
         let guard = Arc::new(Guard::new(config));
-        let resolver = GuardedResolver { guard: guard.clone(), lookup };
+        let resolver = GuardedResolver {
+            guard: guard.clone(),
+            lookup,
+        };
         tls::install_provider();
         let client = Client::builder()
             .dns_resolver(Arc::new(resolver))
@@ -82,7 +77,9 @@ impl Fetcher {
     /// The file at `url`, whatever it is.
     pub async fn fetch(&self, url: &str) -> Result<Bytes, FetchError> {
         let url = Url::parse(url).map_err(|_| FetchError::NotUrl)?;
-        let timed_out = FetchError::TimedOut { after: self.timeout };
+        let timed_out = FetchError::TimedOut {
+            after: self.timeout,
+        };
         let file = tokio::time::timeout(self.timeout, self.follow(url)).await;
         file.unwrap_or(Err(timed_out))
     }
@@ -97,12 +94,16 @@ impl Fetcher {
                 None => return self.read(response).await,
             }
         }
-        Err(FetchError::TooManyRedirects { limit: self.max_redirects })
+        Err(FetchError::TooManyRedirects {
+            limit: self.max_redirects,
+        })
     }
 
     fn check(&self, url: &Url) -> Result<(), FetchError> {
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(FetchError::Scheme { scheme: url.scheme().chars().take(32).collect() });
+            return Err(FetchError::Scheme {
+                scheme: url.scheme().chars().take(32).collect(),
+            });
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(FetchError::Credentials);
@@ -114,25 +115,36 @@ impl Fetcher {
             Some(Host::Domain(_)) => return Ok(()),
             None => return Err(FetchError::NotUrl),
         };
-        let permitted = self.guard.permits(url.host_str().unwrap_or_default(), address);
+        let permitted = self
+            .guard
+            .permits(url.host_str().unwrap_or_default(), address);
         permitted.then_some(()).ok_or(FetchError::NoPublicAddress)
     }
 
     async fn read(&self, mut response: Response) -> Result<Bytes, FetchError> {
         if !response.status().is_success() {
-            return Err(FetchError::Status { status: response.status() });
+            return Err(FetchError::Status {
+                status: response.status(),
+            });
         }
         if is_encoded(response.headers()) {
             return Err(FetchError::Encoded);
         }
-        let too_large = FetchError::TooLarge { limit: self.max_bytes };
+        let too_large = FetchError::TooLarge {
+            limit: self.max_bytes,
+        };
         let limit = self.max_bytes as u64;
-        if response.content_length().is_some_and(|length| length > limit) {
+        if response
+            .content_length()
+            .is_some_and(|length| length > limit)
+        {
             return Err(too_large);
         }
         let mut file = BytesMut::new();
-        while let Some(chunk) =
-            response.chunk().await.map_err(|error| explain(&error, self.silence))?
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| explain(&error, self.silence))?
         {
             if file.len() + chunk.len() > self.max_bytes {
                 return Err(too_large);
@@ -147,7 +159,10 @@ fn headers() -> HeaderMap {
     let accept = "image/png, image/jpeg, image/webp, */*;q=0.1";
     HeaderMap::from_iter([
         (header::ACCEPT, HeaderValue::from_static(accept)),
-        (header::ACCEPT_ENCODING, HeaderValue::from_static("identity")),
+        (
+            header::ACCEPT_ENCODING,
+            HeaderValue::from_static("identity"),
+        ),
     ])
 }
 

@@ -32,16 +32,28 @@ pub(crate) struct BodyBudget {
     wait: Duration,
 }
 
+/// How many of the largest results are read at the same time.
+const RESULTS: usize = 4;
+
 impl BodyBudget {
-    pub(crate) fn new(limits: &LimitConfig) -> Self {
-        let units = usize::try_from(units(limits.buffered_bytes)).unwrap_or(usize::MAX);
-        Self {
-            free: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
-            wait: limits.buffer_wait.duration(),
-        }
+    /// What all requests of clients share.
+    pub(crate) fn for_requests(limits: &LimitConfig) -> Self {
+        Self::new(limits.buffered_bytes, limits.buffer_wait.duration())
     }
 
-    async fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
+    /// What all results of nodes share.
+    pub(crate) fn for_results(limits: &LimitConfig) -> Self {
+        let bytes = limits.body_bytes.saturating_mul(RESULTS);
+        Self::new(bytes, limits.buffer_wait.duration())
+    }
+
+    fn new(bytes: usize, wait: Duration) -> Self {
+        let units = usize::try_from(units(bytes)).unwrap_or(usize::MAX);
+        let free = Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS)));
+        Self { free, wait }
+    }
+
+    pub(crate) async fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
         let share = Arc::clone(&self.free).acquire_many_owned(units(bytes));
         match timeout(self.wait, share).await {
             Ok(share) => Ok(share.expect("BUG: the semaphore is never closed")),
@@ -73,10 +85,7 @@ pub(super) async fn read(
 ) -> Result<Buffered, ApiError> {
     let limit = limits.body_bytes;
     // Exact when the client announced a length; otherwise it may become the largest.
-    let hint = body.size_hint();
-    let announced = hint
-        .exact()
-        .map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    let announced = announced(&body);
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
@@ -85,6 +94,12 @@ pub(super) async fn read(
     let whole = timeout(limits.body_timeout.duration(), whole).await;
     let bytes = whole.map_err(|_| ApiError::body_timeout())??;
     Ok(Buffered { bytes, share })
+}
+
+/// The length that a body's sender announced.
+pub(crate) fn announced(body: &Body) -> Option<usize> {
+    let length = body.size_hint().exact()?;
+    Some(usize::try_from(length).unwrap_or(usize::MAX))
 }
 
 async fn collect(mut body: Body, expected: usize, limits: &LimitConfig) -> Result<Bytes, ApiError> {
@@ -106,6 +121,6 @@ async fn collect(mut body: Body, expected: usize, limits: &LimitConfig) -> Resul
     Ok(bytes.freeze())
 }
 
-fn too_large(limit: usize) -> ApiError {
+pub(crate) fn too_large(limit: usize) -> ApiError {
     ApiError::too_large("the request's body", limit)
 }

@@ -33,7 +33,7 @@ pub(super) async fn get_health() -> Json<Health> {
     Json(WELL)
 }
 
-/// Says that the gateway can work: its store answers.
+/// Says that the gateway can work: its store answers, and it was not told to end.
 #[utoipa::path(
     get,
     path = super::path::READINESS,
@@ -44,6 +44,9 @@ pub(super) async fn get_health() -> Json<Health> {
     )
 )]
 pub(super) async fn get_readiness(State(app): State<Arc<App>>) -> Result<Json<Health>, ApiError> {
+    if app.draining.is_cancelled() {
+        return Err(ApiError::unavailable("the gateway is about to end"));
+    }
     let unreachable = || ApiError::unavailable("the store does not answer");
     match timeout(PATIENCE, app.store.list_nodes()).await {
         Ok(Ok(_)) => Ok(Json(WELL)),

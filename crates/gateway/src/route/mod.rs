@@ -21,12 +21,12 @@ mod extract;
 mod file;
 mod gate;
 mod health;
-mod lingering;
+pub(crate) mod lingering;
 mod openapi;
 mod refusal;
 mod status;
 mod submit;
-mod trace;
+pub(crate) mod trace;
 
 pub use self::openapi::document;
 

@@ -20,7 +20,7 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 const LONGEST: usize = 64;
 
 /// Middleware around everything else.
-pub(super) async fn trace(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(crate) async fn trace(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let id = given_id(&request).unwrap_or_else(|| fresh_id(&app));
     let span = tracing::info_span!(
         "request",

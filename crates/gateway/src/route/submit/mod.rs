@@ -11,7 +11,7 @@ use tryon_store::{Account, NewJob, Pair, Source};
 
 use self::wanted::{Picture, Wanted};
 use super::{body, refusal};
-use crate::{app::App, auth::Caller, config::find_plan, error::ApiError};
+use crate::{app::App, auth::Caller, config::find_plan, error::ApiError, failpoint};
 
 mod wanted;
 
@@ -85,7 +85,7 @@ async fn submit(
     refuse_hopeless(account, wanted.samples)?;
     let id = app.random.job_id();
     let sources = store_pictures(&app.blobs, id, &wanted.pictures).await?;
-    fail::fail_point!("gateway::after-blob");
+    failpoint::reach("gateway::after-blob").await;
     let job = NewJob {
         id,
         account: account.id,
@@ -151,7 +151,7 @@ async fn accept(app: &App, job: NewJob) -> Result<Json<Submitted>, ApiError> {
         erase_pictures(app, id).await;
         return Err(refusal.into());
     }
-    fail::fail_point!("gateway::after-commit");
+    failpoint::reach("gateway::after-commit").await;
     app.wake.prepare.notify_one();
     tracing::info!(job = %id, "accepted");
     Ok(Json(id.into()))

@@ -1,0 +1,107 @@
+//! What nodes report.
+//!
+//! `POST /internal/v1/results` takes the result of an attempt, `POST …/job_complete` the hint that
+//! a device is free. Both want the shared token, which is checked before the body is read.
+//!
+//! Every result that is understood is answered 200, also one that comes twice, too late, or for
+//! something unknown: a node offers again what was not answered 2xx, for a day, and there is
+//! nothing about such a result that offering it again would mend. A failure of ours is answered
+//! 500 or 503, so that the node does offer it again.
+
+mod auth;
+mod failure;
+mod form;
+mod hint;
+mod image;
+mod settle;
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{DefaultBodyLimit, State},
+    http::HeaderMap,
+    middleware,
+    routing::post,
+};
+use serde::Serialize;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    dispatch::Outcomes,
+    error::ApiError,
+    route::{lingering, trace},
+};
+
+/// Where the routes of the internal listener are.
+pub mod path {
+    /// Takes the results of attempts.
+    pub const RESULTS: &str = "/internal/v1/results";
+    /// Takes hints that a device is free, below `/internal/v1`.
+    pub const JOB_COMPLETE: &str = "/internal/v1/job_complete";
+    /// The same for nodes that are given the listener's address alone.
+    pub const JOB_COMPLETE_AT_ROOT: &str = "/job_complete";
+}
+
+/// What the routes of the internal listener share.
+#[derive(Clone)]
+pub(crate) struct Reports {
+    pub(crate) outcomes: Outcomes,
+    /// Where results are worked on: a node that goes away does not stop that.
+    pub(crate) tasks: TaskTracker,
+}
+
+/// That a report was understood.
+#[derive(Serialize)]
+struct Received {
+    ok: bool,
+}
+
+const RECEIVED: Json<Received> = Json(Received { ok: true });
+
+/// The internal listener's routes.
+pub(crate) fn router(reports: Reports) -> Router {
+    let app = Arc::clone(&reports.outcomes.app);
+    Router::new()
+        .route(path::RESULTS, post(receive_result))
+        .route(path::JOB_COMPLETE, post(hint::receive_hint))
+        .route(path::JOB_COMPLETE_AT_ROOT, post(hint::receive_hint))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        // Bodies are read within limits of their own.
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&app),
+            auth::admit,
+        ))
+        .layer(middleware::from_fn(lingering::linger))
+        .layer(middleware::from_fn_with_state(app, trace::trace))
+        .with_state(reports)
+}
+
+async fn no_route() -> ApiError {
+    ApiError::not_found("there is no such route: results go to `/internal/v1/results`")
+}
+
+async fn no_method() -> ApiError {
+    ApiError::method_not_allowed()
+}
+
+/// Takes the result of an attempt. It is answered when it is settled, or needs no settling.
+async fn receive_result(
+    State(reports): State<Reports>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Received>, ApiError> {
+    let app = Arc::clone(&reports.outcomes.app);
+    // The body's share of the memory is held until its picture is stored.
+    let (report, share) = form::read(&headers, body, &app).await?;
+    let outcomes = reports.outcomes.clone();
+    let settled = reports.tasks.spawn(async move {
+        let _share = share;
+        settle::settle(&outcomes, report).await
+    });
+    settled.await.map_err(ApiError::internal)??;
+    Ok(RECEIVED)
+}

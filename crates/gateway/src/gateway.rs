@@ -1,0 +1,314 @@
+//! A gateway from its start to its end.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tryon_blob::Blobs;
+use tryon_store::{Store, StoreError};
+use url::Url;
+
+use crate::{
+    app::App,
+    callback::{self, Reports},
+    config::{ConfigFault, GatewayConfig, ServerConfig},
+    dispatch::{self, Fleet, Outcomes, specs},
+    fetch::Fetcher,
+    listener, pace,
+    prepare::Preparer,
+    route, sweep,
+};
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot work.
+    #[error("the configuration has faults: {}", list(.0))]
+    Config(Vec<ConfigFault>),
+    /// A listener's address is taken, or is none of this machine's.
+    #[error("cannot listen on `{host}:{port}`; set `{key}` to a free one")]
+    Bind {
+        /// The setting that names the port.
+        key: &'static str,
+        /// The host.
+        host: String,
+        /// The port.
+        port: u16,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The client for nodes and pictures cannot be built.
+    #[error("the HTTP client cannot be built")]
+    Client(#[from] reqwest::Error),
+    /// The store does not take the configured nodes.
+    #[error("the store cannot be used")]
+    Store(#[from] StoreError),
+}
+
+fn list(faults: &[ConfigFault]) -> String {
+    let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    faults.join("; ")
+}
+
+/// The gateway's two sockets, open before it answers on them: whoever starts its nodes in the same
+/// process knows where they report to before the gateway knows where they are.
+#[derive(Debug)]
+pub struct Listeners {
+    public: TcpListener,
+    internal: TcpListener,
+    server: ServerConfig,
+    public_addr: SocketAddr,
+    internal_addr: SocketAddr,
+}
+
+impl Listeners {
+    /// Opens both. Clients that connect wait until the gateway has started.
+    pub async fn bind(server: &ServerConfig) -> Result<Self, StartError> {
+        let mut server = server.clone();
+        let public = bind("server.port", &server.host, server.port).await?;
+        let internal = bind(
+            "server.internal_port",
+            &server.internal_host,
+            server.internal_port,
+        )
+        .await?;
+        let (public, public_addr) = public;
+        let (internal, internal_addr) = internal;
+        // From here on the ports are those that the system chose.
+        server.port = public_addr.port();
+        server.internal_port = internal_addr.port();
+        Ok(Self {
+            public,
+            internal,
+            server,
+            public_addr,
+            internal_addr,
+        })
+    }
+
+    /// The address of the public one.
+    pub const fn public_addr(&self) -> SocketAddr {
+        self.public_addr
+    }
+
+    /// The address of the one that nodes report to.
+    pub const fn internal_addr(&self) -> SocketAddr {
+        self.internal_addr
+    }
+
+    /// Where nodes on this machine deliver results: their `asset_service.callback_url`.
+    pub fn callback_url(&self) -> Url {
+        internal_url(&self.server, callback::path::RESULTS)
+    }
+
+    /// What nodes on this machine tell that their device is free: their `load_balancer.url`.
+    pub fn load_balancer_url(&self) -> Url {
+        internal_url(&self.server, "/")
+    }
+}
+
+fn internal_url(server: &ServerConfig, path: &str) -> Url {
+    let url = format!("{}{path}", server.internal_base());
+    url.parse().expect("BUG: a bound address is part of a URL")
+}
+
+async fn bind(
+    key: &'static str,
+    host: &str,
+    port: u16,
+) -> Result<(TcpListener, SocketAddr), StartError> {
+    let unbindable = |source| StartError::Bind {
+        key,
+        host: host.to_owned(),
+        port,
+        source,
+    };
+    let plain = host.trim_start_matches('[').trim_end_matches(']');
+    let listener = TcpListener::bind((plain, port)).await.map_err(unbindable)?;
+    let address = listener.local_addr().map_err(unbindable)?;
+    Ok((listener, address))
+}
+
+/// A gateway that runs. Dropping it stops it without waiting for anything; what it was at is taken
+/// up by the next start.
+pub struct Gateway {
+    app: Arc<App>,
+    public_addr: SocketAddr,
+    internal_addr: SocketAddr,
+    /// Ends the loops and the public listener.
+    stop: CancellationToken,
+    /// Ends the internal listener, after the former.
+    stop_internal: CancellationToken,
+    /// The loops, and what they are at.
+    tasks: TaskTracker,
+    public: JoinHandle<()>,
+    internal: JoinHandle<()>,
+}
+
+impl Gateway {
+    /// Starts a gateway: checks the configuration, opens both listeners, and begins to work on
+    /// what the store holds. Of the configuration, `database` and `storage` are the caller's to
+    /// open as `store` and `blobs`.
+    pub async fn start(
+        config: GatewayConfig,
+        store: Arc<dyn Store>,
+        blobs: Blobs,
+    ) -> Result<Self, StartError> {
+        check(&config)?;
+        let listeners = Listeners::bind(&config.server).await?;
+        Self::start_on(listeners, config, store, blobs).await
+    }
+
+    /// The same on listeners that were opened before.
+    pub async fn start_on(
+        listeners: Listeners,
+        config: GatewayConfig,
+        store: Arc<dyn Store>,
+        blobs: Blobs,
+    ) -> Result<Self, StartError> {
+        check(&config)?;
+        Self::start_app(listeners, App::new(config, store, blobs)).await
+    }
+
+    /// The same with an app that has its own clock, randomness or count of requests.
+    pub async fn start_app(listeners: Listeners, mut app: App) -> Result<Self, StartError> {
+        app.config.server = listeners.server.clone();
+        app.store.sync_nodes(&specs(&app.config.nodes)).await?;
+        let fleet = Arc::new(Fleet::new(&app.config)?);
+        let fetcher = Fetcher::new(&app.config.fetch)?;
+        let app = Arc::new(app);
+        let outcomes = Outcomes {
+            app: Arc::clone(&app),
+            fleet,
+        };
+        let preparer = Preparer::new(Arc::clone(&app), fetcher);
+        let (public_addr, internal_addr) = (listeners.public_addr, listeners.internal_addr);
+        let work = Work::default();
+        let (public, internal) = work.serve(listeners, &outcomes);
+        work.start_loops(&outcomes, &preparer);
+        tracing::info!(%public_addr, %internal_addr, "the gateway listens");
+        Ok(Self {
+            app,
+            public_addr,
+            internal_addr,
+            stop: work.stop,
+            stop_internal: work.stop_internal,
+            tasks: work.tasks,
+            public,
+            internal,
+        })
+    }
+
+    /// The address of the public listener.
+    pub const fn public_addr(&self) -> SocketAddr {
+        self.public_addr
+    }
+
+    /// The address of the listener that nodes report to.
+    pub const fn internal_addr(&self) -> SocketAddr {
+        self.internal_addr
+    }
+
+    /// Where nodes on this machine deliver results: their `asset_service.callback_url`.
+    pub fn callback_url(&self) -> Url {
+        internal_url(&self.app.config.server, callback::path::RESULTS)
+    }
+
+    /// What nodes on this machine tell that their device is free: their `load_balancer.url`.
+    pub fn load_balancer_url(&self) -> Url {
+        internal_url(&self.app.config.server, "/")
+    }
+
+    /// What its parts share.
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Stops: says that it is not ready, takes no more connections and no more work, and lets
+    /// what is under way end within `limits.shutdown`. Results are taken until the last. Jobs
+    /// that have not ended are in the store, and go on with the next start.
+    pub async fn shutdown(mut self) {
+        self.app.draining.cancel();
+        self.stop.cancel();
+        self.tasks.close();
+        let within = self.app.config.limits.shutdown.duration();
+        let (ended, _) = tokio::join!(timeout(within, self.tasks.wait()), &mut self.public);
+        if ended.is_err() {
+            tracing::warn!("work was still under way when the time to end was over");
+        }
+        self.stop_internal.cancel();
+        // Its end is bounded, and a panic in it has nothing to tell here.
+        let _ = (&mut self.internal).await;
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.app.draining.cancel();
+        self.stop.cancel();
+        self.stop_internal.cancel();
+    }
+}
+
+fn check(config: &GatewayConfig) -> Result<(), StartError> {
+    let faults = config.faults();
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(StartError::Config(faults)),
+    }
+}
+
+/// What a gateway does, and how it is stopped.
+#[derive(Default)]
+struct Work {
+    stop: CancellationToken,
+    stop_internal: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Work {
+    /// Answers on both listeners.
+    fn serve(&self, listeners: Listeners, outcomes: &Outcomes) -> (JoinHandle<()>, JoinHandle<()>) {
+        let app = &outcomes.app;
+        let reports = Reports {
+            outcomes: outcomes.clone(),
+            tasks: self.tasks.clone(),
+        };
+        let serve = |socket, router, stop: &CancellationToken| {
+            let (limits, stop) = (app.config.limits.clone(), stop.clone());
+            tokio::spawn(async move { listener::serve(socket, router, &limits, stop).await })
+        };
+        let public = serve(listeners.public, route::router(app), &self.stop);
+        let internal = callback::router(reports);
+        let internal = serve(listeners.internal, internal, &self.stop_internal);
+        (public, internal)
+    }
+
+    fn start_loops(&self, outcomes: &Outcomes, preparer: &Preparer) {
+        let (stop, tasks) = (&self.stop, &self.tasks);
+        dispatch::watch_nodes(outcomes, tasks, stop);
+        self.keep("prepare", {
+            let (preparer, tasks, stop) = (preparer.clone(), tasks.clone(), stop.clone());
+            move || preparer.clone().run(tasks.clone(), stop.clone())
+        });
+        self.keep("dispatch", {
+            let (outcomes, tasks, stop) = (outcomes.clone(), tasks.clone(), stop.clone());
+            move || dispatch::run(outcomes.clone(), tasks.clone(), stop.clone())
+        });
+        self.keep("sweep", {
+            let (outcomes, stop) = (outcomes.clone(), stop.clone());
+            move || sweep::run(outcomes.clone(), stop.clone())
+        });
+        self.keep("orphans", {
+            let (outcomes, stop) = (outcomes.clone(), stop.clone());
+            move || sweep::run_orphans(outcomes.clone(), stop.clone())
+        });
+    }
+
+    fn keep<F>(&self, name: &'static str, start: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.tasks.spawn(pace::keep(name, start));
+    }
+}

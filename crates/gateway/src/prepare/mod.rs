@@ -1,0 +1,226 @@
+//! Making inputs ready for a node.
+//!
+//! A job is leased, its pictures are fetched or read, developed and kept, and only then does the
+//! store hear of it: a gateway that is killed before leaves a lease that runs out, and whoever is
+//! given the job next does it again under the same keys.
+//!
+//! A lease may run out while its preparation is under way, because a server is slow. Then this
+//! gateway may be given its own job again, which renews the lease; or another gateway is, and does
+//! the same work with the same result.
+
+mod develop;
+mod input;
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tryon_blob::{BlobError, Key, Role};
+use tryon_core::{error::JobError, id::JobId};
+use tryon_store::{Pair, Preparation, StoreError};
+
+use crate::{
+    app::App,
+    fetch::Fetcher,
+    pace::{Backoff, rest, until_due},
+};
+
+/// Jobs that are prepared at the same time. Most of that time is spent waiting for servers.
+const PLACES: usize = 16;
+
+/// The longest wait after the store failed.
+const STORE_PAUSE: Duration = Duration::from_secs(5);
+
+/// Why inputs are not ready.
+#[derive(Debug, thiserror::Error)]
+enum PrepareError {
+    /// They cannot be used: the job fails.
+    #[error("{}", .0.message)]
+    Unusable(JobError),
+    /// The pictures' storage failed: it is tried again.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// The store failed: it is tried again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Prepares inputs.
+#[derive(Clone)]
+pub(crate) struct Preparer {
+    app: Arc<App>,
+    fetcher: Fetcher,
+    places: Arc<Semaphore>,
+    under_way: Arc<Mutex<HashSet<JobId>>>,
+}
+
+/// A job that this gateway prepares, for as long as this lives.
+struct UnderWay {
+    job: JobId,
+    jobs: Arc<Mutex<HashSet<JobId>>>,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.remove(&self.job);
+    }
+}
+
+impl Preparer {
+    pub(crate) fn new(app: Arc<App>, fetcher: Fetcher) -> Self {
+        Self {
+            app,
+            fetcher,
+            places: Arc::new(Semaphore::new(PLACES)),
+            under_way: Arc::default(),
+        }
+    }
+
+    /// Prepares accepted jobs until it is told to stop. Those under way are `tasks`.
+    pub(crate) async fn run(self, tasks: TaskTracker, stop: CancellationToken) {
+        let mut backoff = Backoff::up_to(STORE_PAUSE);
+        loop {
+            let place = Arc::clone(&self.places).acquire_owned();
+            let Some(place) = stop.run_until_cancelled(place).await else {
+                return;
+            };
+            let place = place.expect("BUG: the semaphore is never closed");
+            let now = self.app.clock.now();
+            let pause = match self.claim().await {
+                Ok(Some(preparation)) => {
+                    backoff.reset();
+                    self.start(preparation, place, &tasks);
+                    continue;
+                }
+                Ok(None) => {
+                    backoff.reset();
+                    until_due(&self.app, now).await
+                }
+                Err(error) => {
+                    tracing::error!(%error, "accepted jobs cannot be prepared");
+                    backoff.fail()
+                }
+            };
+            drop(place);
+            if !rest(&stop, &self.app.wake.prepare, pause).await {
+                return;
+            }
+        }
+    }
+
+    async fn claim(&self) -> Result<Option<Preparation>, StoreError> {
+        let now = self.app.clock.now();
+        let lease_until = now + self.app.config.jobs.lease.duration();
+        self.app.store.claim_preparation(now, lease_until).await
+    }
+
+    fn start(&self, preparation: Preparation, place: OwnedSemaphorePermit, tasks: &TaskTracker) {
+        let Some(mark) = self.mark(preparation.job) else {
+            return;
+        };
+        let preparer = self.clone();
+        tasks.spawn(async move {
+            let _held = (place, mark);
+            preparer.prepare(preparation).await;
+        });
+    }
+
+    /// `None` when the job is under way already: its lease was renewed, and that is all.
+    fn mark(&self, job: JobId) -> Option<UnderWay> {
+        let mut jobs = self
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let jobs_of_mark = Arc::clone(&self.under_way);
+        jobs.insert(job).then_some(UnderWay {
+            job,
+            jobs: jobs_of_mark,
+        })
+    }
+
+    async fn prepare(&self, preparation: Preparation) {
+        let job = preparation.job;
+        let outcome = match self.make_ready(preparation).await {
+            Ok(inputs) => self.finish(job, inputs).await,
+            Err(PrepareError::Unusable(error)) => self.give_up(job, error).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = outcome {
+            tracing::error!(%job, %error, "a job's inputs are prepared again when its lease ends");
+        }
+    }
+
+    /// The keys of the prepared inputs, once they are kept.
+    async fn make_ready(&self, preparation: Preparation) -> Result<Pair<String>, PrepareError> {
+        let job = preparation.job;
+        let task = preparation.request.options.task();
+        let (person_field, garment_field) = input::fields(task);
+        let max_side = preparation.plan.max_side;
+        let Pair { person, garment } = preparation.sources;
+        let person = self.develop(person_field, person, max_side);
+        let garment = async {
+            match garment {
+                Some(source) => self
+                    .develop(garment_field, source, max_side)
+                    .await
+                    .map(Some),
+                None => Ok(None),
+            }
+        };
+        let (person, garment) = tokio::try_join!(person, garment)?;
+        // Both are waited for: one that was written while the job ends would be left behind.
+        let garment = async {
+            match garment {
+                Some(picture) => self
+                    .keep(Key::prepared(job, Role::Garment), picture)
+                    .await
+                    .map(Some),
+                None => Ok(None),
+            }
+        };
+        let person = self.keep(Key::prepared(job, Role::Person), person);
+        let (person, garment) = tokio::join!(person, garment);
+        Ok(Pair {
+            person: person?,
+            garment: garment?,
+        })
+    }
+
+    async fn keep(&self, key: Key, picture: bytes::Bytes) -> Result<String, BlobError> {
+        self.app.blobs.put(&key, picture).await?;
+        Ok(key.to_string())
+    }
+
+    async fn finish(&self, job: JobId, inputs: Pair<String>) -> Result<(), PrepareError> {
+        let app = &self.app;
+        let prepared = app
+            .store
+            .finish_preparation(job, inputs, app.clock.now())
+            .await?;
+        if prepared {
+            tracing::info!(%job, "prepared");
+            app.wake.dispatch.notify_one();
+            return Ok(());
+        }
+        // Another gateway prepared it under the same keys, or it ended meanwhile.
+        let found = app.store.find_job(job).await?;
+        if found.is_none_or(|found| found.state.is_terminal()) {
+            let keys = Role::ALL.map(|role| Key::prepared(job, role));
+            app.blobs.delete(&keys).await?;
+        }
+        Ok(())
+    }
+
+    async fn give_up(&self, job: JobId, error: JobError) -> Result<(), PrepareError> {
+        tracing::info!(%job, name = error.name.as_str(), "a job's inputs cannot be used");
+        let app = &self.app;
+        app.store.end_job(job, error, app.clock.now()).await?;
+        app.wake.sweep.notify_one();
+        Ok(())
+    }
+}

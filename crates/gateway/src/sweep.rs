@@ -1,0 +1,267 @@
+//! What falls due: leases, deadlines, and pictures that nobody may keep.
+//!
+//! Time never captures credits. A lease that ran out has its node asked, and the sample queued
+//! again if the node knows nothing; a deadline ends the job and releases what was not delivered.
+//! Everything is found by what the store says, never by what this process remembers, so that it
+//! does not matter which process began it.
+
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use tokio_util::sync::CancellationToken;
+use tryon_blob::{BlobError, Folder, Key, ParseKeyError, Role};
+use tryon_core::{
+    error::{JobError, JobErrorCode},
+    id::JobId,
+    time::Timestamp,
+};
+use tryon_store::{Erasable, ExpiredLease, Node, NodeState, StoreError};
+
+use crate::{
+    dispatch::Outcomes,
+    pace::{Backoff, rest, until_due},
+};
+
+/// What is looked at in one go.
+const BATCH: u32 = 100;
+
+/// Nodes that are asked at the same time.
+const QUESTIONS: usize = 16;
+
+/// The longest wait after the store failed.
+const STORE_PAUSE: Duration = Duration::from_secs(5);
+
+/// The longest wait between looks for pictures without a job.
+const ORPHANS: Duration = Duration::from_secs(60 * 60);
+
+/// What could not be swept now.
+#[derive(Debug, thiserror::Error)]
+enum SweepError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    #[error(transparent)]
+    Key(#[from] ParseKeyError),
+}
+
+/// Sweeps until it is told to stop.
+pub(crate) async fn run(outcomes: Outcomes, stop: CancellationToken) {
+    let mut backoff = Backoff::up_to(STORE_PAUSE);
+    while !stop.is_cancelled() {
+        let now = outcomes.app.clock.now();
+        let pause = match sweep(&outcomes).await {
+            Ok(true) => continue,
+            Ok(false) => {
+                backoff.reset();
+                until_due(&outcomes.app, now).await
+            }
+            Err(error) => {
+                tracing::error!(%error, "what fell due is swept later");
+                backoff.fail()
+            }
+        };
+        rest(&stop, &outcomes.app.wake.sweep, pause).await;
+    }
+}
+
+/// One round. True when there is more to do.
+async fn sweep(outcomes: &Outcomes) -> Result<bool, SweepError> {
+    let leases = sweep_leases(outcomes).await?;
+    let overdue = sweep_overdue(outcomes).await?;
+    let inputs = sweep_inputs(outcomes).await?;
+    let outputs = sweep_outputs(outcomes).await?;
+    Ok(leases || overdue || inputs || outputs)
+}
+
+fn is_full<T>(found: &[T]) -> bool {
+    found.len() >= BATCH as usize
+}
+
+// ── leases ─────────────────────────────────────────────────────────────────────────────────────
+
+async fn sweep_leases(outcomes: &Outcomes) -> Result<bool, SweepError> {
+    let app = &outcomes.app;
+    let expired = app
+        .store
+        .list_expired_leases(app.clock.now(), BATCH)
+        .await?;
+    let more = is_full(&expired);
+    let resolved = stream::iter(expired)
+        .map(|lease| async move { resolve(outcomes, &lease).await })
+        .buffer_unordered(QUESTIONS)
+        .collect::<Vec<_>>()
+        .await;
+    resolved.into_iter().collect::<Result<(), _>>()?;
+    Ok(more)
+}
+
+/// Asks the node what became of an attempt. Its result may be on its way all the same: an image
+/// counts whenever it comes before its sample has ended.
+async fn resolve(outcomes: &Outcomes, lease: &ExpiredLease) -> Result<(), StoreError> {
+    let ExpiredLease { attempt, node, .. } = lease;
+    let works = match outcomes.fleet.find(node) {
+        Some(member) => member.client.works_on(*attempt).await,
+        // It was taken out of the configuration.
+        None => Ok(false),
+    };
+    match works {
+        Ok(true) => {
+            let lease_until = outcomes.app.clock.now() + outcomes.app.config.jobs.lease.duration();
+            let store = &outcomes.app.store;
+            return store.confirm_running(*attempt, lease_until).await.map(drop);
+        }
+        Ok(false) => tracing::warn!(%attempt, node, "a node knows nothing of its attempt"),
+        Err(error) => {
+            tracing::warn!(%attempt, node, %error, "a node does not say what it works on");
+            outcomes.fault(node).await?;
+            outcomes.demote(node, NodeState::Unreachable).await?;
+        }
+    }
+    outcomes.lose_without_trace(*attempt).await.map(drop)
+}
+
+// ── deadlines ──────────────────────────────────────────────────────────────────────────────────
+
+async fn sweep_overdue(outcomes: &Outcomes) -> Result<bool, SweepError> {
+    let app = &outcomes.app;
+    let overdue = app.store.list_overdue_jobs(app.clock.now(), BATCH).await?;
+    if overdue.is_empty() {
+        return Ok(false);
+    }
+    let nodes = app.store.list_nodes().await?;
+    for job in &overdue {
+        end_overdue(outcomes, *job, &nodes).await?;
+    }
+    app.wake.dispatch.notify_one();
+    Ok(is_full(&overdue))
+}
+
+async fn end_overdue(outcomes: &Outcomes, job: JobId, nodes: &[Node]) -> Result<(), StoreError> {
+    let app = &outcomes.app;
+    let seconds = app.config.jobs.deadline.duration().as_secs_f32();
+    let message = format!("the job did not end within {seconds} seconds; submit it again");
+    let error = JobError::new(JobErrorCode::Timeout, message);
+    let end = app.store.end_job(job, error, app.clock.now()).await?;
+    if end.is_none() {
+        return Ok(());
+    }
+    outcomes.ended(job, end.as_ref());
+    for node in nodes {
+        if let Some(attempt) = node.attempt.filter(|attempt| attempt.sample.job == job) {
+            outcomes.cancel(&node.name, attempt);
+        }
+    }
+    Ok(())
+}
+
+// ── pictures of jobs that ended ────────────────────────────────────────────────────────────────
+
+/// Inputs go when their job ends: the pictures first, so that a crash in between leaves the mark
+/// unset and not the pictures.
+async fn sweep_inputs(outcomes: &Outcomes) -> Result<bool, SweepError> {
+    let app = &outcomes.app;
+    let erasable = app.store.list_erasable_inputs(BATCH).await?;
+    for Erasable { job, .. } in &erasable {
+        // All that can be, and not only what the store knows of: a preparation may have been
+        // killed before the store heard of it.
+        app.blobs.delete(&input_keys(*job)).await?;
+        app.store.mark_inputs_erased(*job, app.clock.now()).await?;
+    }
+    Ok(is_full(&erasable))
+}
+
+fn input_keys(job: JobId) -> [Key; 4] {
+    let [person, garment] = Role::ALL;
+    [
+        Key::upload(job, person),
+        Key::upload(job, garment),
+        Key::prepared(job, person),
+        Key::prepared(job, garment),
+    ]
+}
+
+async fn sweep_outputs(outcomes: &Outcomes) -> Result<bool, SweepError> {
+    let app = &outcomes.app;
+    let now = app.clock.now();
+    let ended_before = now - app.config.jobs.output_retention.duration();
+    let erasable = app.store.list_erasable_outputs(ended_before, BATCH).await?;
+    for Erasable { job, keys } in &erasable {
+        let keys = keys.iter().map(|key| key.parse());
+        let keys: Vec<Key> = keys.collect::<Result<_, _>>()?;
+        app.blobs.delete(&keys).await?;
+        app.store.mark_outputs_erased(*job, now).await?;
+        tracing::info!(%job, "outputs were erased");
+    }
+    Ok(is_full(&erasable))
+}
+
+// ── pictures without a job ─────────────────────────────────────────────────────────────────────
+
+/// Looks for pictures without a job, at once and then at intervals, until it is told to stop.
+///
+/// They are left by processes that were killed: between a picture and the transaction that names
+/// it, or while a picture was written.
+pub(crate) async fn run_orphans(outcomes: Outcomes, stop: CancellationToken) {
+    let age = outcomes.app.config.jobs.orphan_age.duration();
+    let pause = age.clamp(Duration::from_secs(1), ORPHANS);
+    loop {
+        if let Err(error) = sweep_orphans(&outcomes).await {
+            tracing::error!(%error, "pictures without a job are erased later");
+        }
+        let slept = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+        if slept.is_none() {
+            return;
+        }
+    }
+}
+
+async fn sweep_orphans(outcomes: &Outcomes) -> Result<(), SweepError> {
+    let app = &outcomes.app;
+    let jobs = &app.config.jobs;
+    let old = app.clock.now() - jobs.orphan_age.duration();
+    for folder in [Folder::Uploads, Folder::Prepared] {
+        sweep_folder(outcomes, folder, old).await?;
+    }
+    // An output that no sample names was never shown to anybody. It is looked for only once the
+    // others of its age are erased, so that it need not be told from each of them.
+    let settled = old - jobs.output_retention.duration() - jobs.deadline.duration();
+    sweep_folder(outcomes, Folder::Outputs, settled).await?;
+    app.blobs.erase_partial(old).await?;
+    Ok(())
+}
+
+async fn sweep_folder(
+    outcomes: &Outcomes,
+    folder: Folder,
+    old: Timestamp,
+) -> Result<(), SweepError> {
+    let app = &outcomes.app;
+    for key in app.blobs.list(folder, old).await? {
+        if !is_wanted(outcomes, &key).await? {
+            app.blobs.delete(&[key]).await?;
+            tracing::info!(%key, "a picture without a job was erased");
+        }
+    }
+    Ok(())
+}
+
+/// Whether a job still has a use for a picture: for an input while it has not ended, for an output
+/// while its outputs are not erased.
+async fn is_wanted(outcomes: &Outcomes, key: &Key) -> Result<bool, StoreError> {
+    let Some(job) = outcomes.app.store.find_job(key.job()).await? else {
+        return Ok(false);
+    };
+    Ok(match key.folder() {
+        Folder::Uploads | Folder::Prepared => !job.state.is_terminal(),
+        Folder::Outputs => {
+            let name = key.to_string();
+            let mut outputs = job
+                .samples
+                .iter()
+                .filter_map(|sample| sample.output.as_ref());
+            let named = outputs.any(|output| output.key == name);
+            !job.state.is_terminal() || (named && job.outputs_erased_at.is_none())
+        }
+    })
+}
