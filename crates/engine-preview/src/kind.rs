@@ -2,14 +2,15 @@
 //!
 //! The rule, in order, on the garment's mask:
 //! 1. it parts into legs: an overall if it is long above them, else bottoms;
-//! 2. it has a straight top as wide as what is below and widens downwards: a skirt, so bottoms;
+//! 2. it has a straight top as wide as what is below and widens downwards, without shoulders above
+//!    armholes: a skirt, so bottoms;
 //! 3. from neck to hem it is at least four half chests long: a one-piece;
 //! 4. else it is a top.
 
 use tryon_core::category::Category;
 
 use crate::garment::{Landmarks, LowerLandmarks};
-use crate::raster::plane::Mask;
+use crate::raster::plane::{Mask, Rect};
 use crate::raster::run::extent;
 
 /// A garment this long, in half chests from neck to hem, reaches over the hips.
@@ -59,18 +60,55 @@ fn slenderness(mask: &Mask) -> f64 {
 
 /// A straight waistband and a flare, with nothing like a neck or straps.
 fn is_skirt(mask: &Mask) -> bool {
-    let Some(bounds) = mask.bounds() else {
+    let Some(widths) = Widths::measure(mask) else {
         return false;
     };
-    let filled = |depth: f64| {
-        let y = bounds.y0 + (depth * (bounds.height() - 1) as f64) as usize;
-        let pixels = mask.row(y).iter().filter(|&&set| set).count() as f64;
-        let width = extent(mask, y).map_or(0.0, |run| run.len() as f64);
-        (pixels, width)
-    };
-    let ((top, _), (below, below_width), (_, hem)) = (filled(0.03), filled(0.12), filled(0.9));
-    let straight = top > 0.85 * below_width && below > 0.95 * below_width;
-    straight && hem > SKIRT_FLARE * below_width
+    let (top, below) = (widths.filled(0.03), widths.across(0.12));
+    let straight = top > 0.85 * below && widths.filled(0.12) > 0.95 * below;
+    let flared = widths.across(0.9) > SKIRT_FLARE * below;
+    straight && flared && !(widths.slopes_to_neck() && widths.has_armholes())
+}
+
+/// How wide a garment is at shares of its height.
+struct Widths<'a> {
+    mask: &'a Mask,
+    bounds: Rect,
+}
+
+impl<'a> Widths<'a> {
+    fn measure(mask: &'a Mask) -> Option<Self> {
+        let bounds = mask.bounds()?;
+        Some(Self { mask, bounds })
+    }
+
+    fn row(&self, depth: f64) -> usize {
+        self.bounds.y0 + (depth * (self.bounds.height() - 1) as f64) as usize
+    }
+
+    /// Pixels of cloth.
+    fn filled(&self, depth: f64) -> f64 {
+        let row = self.mask.row(self.row(depth));
+        row.iter().filter(|&&set| set).count() as f64
+    }
+
+    /// From the first to the last of them.
+    fn across(&self, depth: f64) -> f64 {
+        extent(self.mask, self.row(depth)).map_or(0.0, |run| run.len() as f64)
+    }
+
+    /// The top rises to a neck instead of ending in a waistband.
+    fn slopes_to_neck(&self) -> bool {
+        self.filled(0.01) < 0.85 * self.across(0.12)
+    }
+
+    /// Somewhere in the upper half it widens at once and then no more: under an arm.
+    fn has_armholes(&self) -> bool {
+        (5..20).any(|step| {
+            let depth = f64::from(step) * 0.02;
+            let [above, armpit, below] = [0.0, 0.10, 0.20].map(|d| self.across(depth + d));
+            armpit > 1.16 * above && below < 1.05 * armpit
+        })
+    }
 }
 
 #[cfg(test)]
@@ -84,6 +122,16 @@ mod tests {
         });
         assert!(is_skirt(&skirt));
         assert_eq!(tell_category(&skirt, None, None), Category::Bottoms);
+        let slip = Mask::from_fn(200, 200, |x, y| {
+            let half = match y {
+                0..20 => 0,
+                20..28 => 20 + 2 * (y - 20),
+                28..60 => 36,
+                _ => 44 + y / 8,
+            };
+            y < 180 && x.abs_diff(100) < half
+        });
+        assert!(!is_skirt(&slip), "shoulders, armholes and a flare: a dress");
         let box_top = Mask::from_fn(200, 200, |x, y| {
             (20..180).contains(&y) && x.abs_diff(100) < 50
         });

@@ -116,6 +116,9 @@ impl Field {
         };
         // Most shapes are small: what is farther from them than the blur reaches stays 0.
         let (columns, rows) = self.reach(6 + 4 * box_radius(sigma));
+        if columns.is_empty() || rows.is_empty() {
+            return self;
+        }
         for _ in 0..passes {
             for y in rows.clone() {
                 let start = y * WIDTH + columns.start;
