@@ -64,12 +64,6 @@ impl Skin {
     pub(crate) fn distances(&self, lab: &Color) -> Gray {
         lab.map(|&color| self.distance(color))
     }
-
-    /// The typical colour of the skin it was learned from.
-    pub(crate) fn tone(&self, picture: &Color) -> Option<[f32; 3]> {
-        let colors = picture.select(&self.seed);
-        (!colors.is_empty()).then(|| median_color(&colors))
-    }
 }
 
 /// A robust, bounded standard deviation of channel `c`.

@@ -11,6 +11,11 @@ const PLACES: [f64; 8] = [0.0, 0.36, 0.5, 0.62, 0.75, 0.88, 1.0, 1.2];
 /// Height over the corner at these places, in shoulder widths.
 const HEIGHTS: [f64; 8] = [0.185, 0.155, 0.128, 0.105, 0.078, 0.045, 0.0, -0.10];
 
+/// From this place outwards the top of the figure may be a bare shoulder...
+const BARE_FROM: f64 = 0.42;
+/// ...if it is this near the curve, in shoulder widths; else it is hair or something carried.
+const BARE_NEAR: f64 = 0.06;
+
 /// A fixed curve whose height is fitted to the silhouette on each side.
 #[derive(Debug, Clone)]
 pub(crate) struct Slope {
@@ -20,7 +25,8 @@ pub(crate) struct Slope {
     amplitude: Sides<f64>,
     /// The first row of the figure in each column.
     top: Vec<Option<f64>>,
-    /// Where the top of the figure is old clothing, which new clothing must reach.
+    /// The top of the figure where that is a shoulder, bare or clothed, which new clothing must
+    /// reach.
     cover: Vec<Option<f64>>,
 }
 
@@ -32,26 +38,40 @@ impl Slope {
         // Hair over one shoulder inflates it: stay close to the lower side.
         let most = fitted.left.min(fitted.right) + 0.35;
         let amplitude = fitted.map(|&a| a.min(most));
-        Self {
+        let mut slope = Self {
             neck_axis,
             corner,
             width,
             amplitude,
             top,
             cover: Vec::new(),
-        }
+        };
+        slope.follow_where(|_| false);
+        slope
     }
 
-    /// Lets the line follow the `old` clothing where that forms the top of the figure.
+    /// Lets the line also follow the `old` clothing where that forms the top of the figure.
     pub(crate) fn follow(&mut self, old: &Mask) {
         let near = 0.04 * self.width + 2.0;
-        let (from, to) = (self.corner.left.x.max(0.0), self.corner.right.x);
         let top_of_old = top_profile(old);
-        let found: Vec<Option<f64>> = (0..old.width)
+        let top = self.top.clone();
+        self.follow_where(|x| {
+            let rows = top_of_old[x].zip(top[x]);
+            rows.is_some_and(|(old, top)| (old - top).abs() < near)
+        });
+    }
+
+    /// Follows the top of the figure in the columns of `clothing`, and where it is near the curve.
+    fn follow_where(&mut self, clothing: impl Fn(usize) -> bool) {
+        let (from, to) = (self.corner.left.x.max(0.0), self.corner.right.x);
+        let found: Vec<Option<f64>> = (0..self.top.len())
             .map(|x| {
                 let top = self.top[x]?;
-                let between = x as f64 >= from.floor() && x as f64 <= to;
-                (between && (top_of_old[x]? - top).abs() < near).then_some(top)
+                let column = x as f64;
+                let between = column >= from.floor() && column <= to;
+                let (line, place) = self.curve(column);
+                let bare = place > BARE_FROM && (line - top).abs() < BARE_NEAR * self.width;
+                (between && (bare || clothing(x))).then_some(top)
             })
             .collect();
         if found.iter().flatten().count() > 5 {
@@ -61,6 +81,24 @@ impl Slope {
 
     /// The row of the shoulder line in column `x`.
     pub(crate) fn y(&self, x: f64) -> f64 {
+        let (line, place) = self.curve(x);
+        let column = x.round_ties_even().max(0.0) as usize;
+        let cover = self
+            .cover
+            .get(column.min(self.top.len() - 1))
+            .copied()
+            .flatten();
+        match cover {
+            Some(y) => {
+                let y = clamp(y, line - 0.13 * self.width, line + 0.02 * self.width);
+                line + (y - line) * interpolate(place, &[0.3, 0.42], &[0.0, 1.0])
+            }
+            None => line,
+        }
+    }
+
+    /// The row of the fitted curve in column `x`, and the place along the shoulder.
+    fn curve(&self, x: f64) -> (f64, f64) {
         let side = if x < self.neck_axis {
             Side::Left
         } else {
@@ -72,16 +110,7 @@ impl Slope {
         let other = interpolate(place, &[0.0, 0.36], &[0.5, 0.0]);
         let line =
             self.side_y(side, place) * (1.0 - other) + self.side_y(side.other(), place) * other;
-        let column = x.round_ties_even().max(0.0) as usize;
-        let cover = self
-            .cover
-            .get(column.min(self.top.len() - 1))
-            .copied()
-            .flatten();
-        match cover {
-            Some(y) if place > 0.3 => clamp(y, line - 0.13 * self.width, line + 0.02 * self.width),
-            _ => line,
-        }
+        (line, place)
     }
 
     fn side_y(&self, side: Side, place: f64) -> f64 {

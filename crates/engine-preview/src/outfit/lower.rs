@@ -135,10 +135,6 @@ fn replaced(wearer: &Wearer, plan: &LowerPlan, residue: &Mask) -> Color {
         fill::put(&mut filled, &backdrop, &residue.minus(&legs));
     }
     let gain = BARE_LEG.gain(&body.figure, width);
-    fill::put(
-        &mut filled,
-        &fill::skin(wearer.tone(), None, 0.0, &gain),
-        &legs,
-    );
+    fill::put(&mut filled, &wearer.skin(0.5, &gain), &legs);
     filled
 }

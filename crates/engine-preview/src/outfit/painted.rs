@@ -14,7 +14,6 @@ use crate::raster::blur::{gaussian, gaussian_color};
 use crate::raster::color::skin_rule;
 use crate::raster::idw;
 use crate::raster::morphology::{dilate_square, erode};
-use crate::raster::order::median_color;
 use crate::raster::plane::{Color, Mask, Plane, Rect};
 use crate::raster::sample::resize_mask_nearest;
 use crate::shade::Roundness;
@@ -139,7 +138,7 @@ impl<'a> Scene<'a> {
         let filled = canvas.enlarge(&filled);
         let body = canvas.enlarge(&erode(&inside, 1).to_gray());
         let shadow = drape.contact_shadow(&body, self.stage.photo_width(), 0.30);
-        let grain = Grain::new(self.stage.seed, 1.5);
+        let grain = Grain::like(self.stage.photo, self.stage.seed);
         Color::from_fn(filled.width, filled.height, |x, y| {
             let noise = grain.at(canvas.area.x0 + x, canvas.area.y0 + y);
             filled[(x, y)].map(|c| (c + noise) * shadow[(x, y)])
@@ -197,22 +196,21 @@ impl<'a> Scene<'a> {
         })
     }
 
+    /// The person's skin all over, continued from the face and from what else is bare.
     fn skin(&self) -> Color {
         let picture = &self.painted.body.picture;
-        let seen = picture.select(&self.face);
-        let tone = if seen.len() > 20 {
-            median_color(&seen)
+        let figure = &self.painted.body.figure;
+        let tone = fill::lit_tone(picture.select(&self.face));
+        let near = self.face.or(&figure.minus(&self.hidden));
+        let near = if self.painted.plain {
+            near
         } else {
-            fill::DEFAULT_TONE
+            self.face.clone()
         };
-        let nearby = fill::continue_from(picture, &self.face, 50);
-        let body = self.mannequin().or(&self.painted.body.figure);
-        fill::skin(
-            tone,
-            nearby.as_ref(),
-            0.5,
-            &SKIN.gain(&body, self.target.width),
-        )
+        let known = picture.zip_with(&near, |&color, &near| near && fill::has_tone(color, tone));
+        let body = self.mannequin().or(figure);
+        let gain = SKIN.gain(&body, self.target.width);
+        fill::skin(picture, &erode(&known, 1), tone, 0.25, &gain)
     }
 
     /// Bottoms grow upwards from what is seen just below the region; on a plain backdrop each

@@ -7,6 +7,7 @@ use crate::geometry::Side;
 use crate::noise::Grain;
 use crate::plan::UpperPlan;
 use crate::raster::blur::gaussian_mask;
+use crate::raster::distance::to_nearest;
 use crate::raster::morphology::{dilate, erode};
 use crate::raster::plane::{Color, Gray, Mask};
 use crate::shade::Roundness;
@@ -46,7 +47,10 @@ impl Residue {
             let arm = arms[(x, y)] && !torso[(x, y)];
             arm || (y as f64) < plan.armpit_y
         });
-        let skin = all.and(&on_skin).and(&inner);
+        let mut skin = all.and(&on_skin).and(&inner);
+        if !wearer.clothing.long_sleeves {
+            skin = skin.minus(&overhang(wearer, &all));
+        }
         let below = plan.hem_y - 0.02 * width;
         let under_hem = Mask::from_fn(figure.width, figure.height, |_, y| y as f64 > below);
         let bottoms = all.and(&under_hem).and(&inner).minus(&skin);
@@ -63,16 +67,10 @@ impl Residue {
 
     /// The analysis copy with the residue replaced.
     pub(super) fn replaced(&self, wearer: &Wearer, plan: &UpperPlan) -> Color {
-        let (body, palette, target) = (&wearer.body, &wearer.palette, &wearer.target);
-        let (figure, picture) = (&body.figure, &body.picture);
+        let (figure, picture) = (&wearer.body.figure, &wearer.body.picture);
         let old = dilate(&wearer.clothing.mask, 3);
-        let near = |y: usize| (y as f64 - target.shoulder_y).abs() < 1.6 * target.width;
-        let bare = Mask::from_fn(figure.width, figure.height, |x, y| {
-            figure[(x, y)] && palette.skin_distance[(x, y)] < 1.2 && !old[(x, y)] && near(y)
-        });
-        let nearby = fill::continue_from(picture, &bare, 20);
-        let gain = SKIN.gain(figure, target.width);
-        let skin = fill::skin(wearer.tone(), nearby.as_ref(), 0.75, &gain);
+        let gain = SKIN.gain(figure, wearer.target.width);
+        let skin = wearer.skin(0.1, &gain);
         let mut filled = picture.clone();
         fill::put(&mut filled, &skin, &self.skin);
         let bottoms = if self.bare_waist {
@@ -113,6 +111,22 @@ fn uncovered(wearer: &Wearer, plan: &UpperPlan, covered: &Gray, whole_body: bool
             narrow[at]
         };
         old && covered[at] < 0.98
+    })
+}
+
+/// Where the old clothing stood off the body: under the shoulders, near the backdrop and nearer to
+/// it than to any skin.
+fn overhang(wearer: &Wearer, old: &Mask) -> Mask {
+    let (figure, target) = (&wearer.body.figure, &wearer.target);
+    let bare = Mask::from_fn(figure.width, figure.height, |x, y| {
+        figure[(x, y)] && !old[(x, y)] && wearer.palette.skin_distance[(x, y)] < 1.2
+    });
+    let (to_backdrop, to_skin) = (to_nearest(&figure.not()), to_nearest(&bare));
+    let reach = (0.07 * target.width) as f32;
+    let shoulders = target.below(0.15);
+    Mask::from_fn(figure.width, figure.height, |x, y| {
+        let gap = to_backdrop[(x, y)];
+        y as f64 > shoulders && gap < reach && gap < to_skin[(x, y)]
     })
 }
 
@@ -163,7 +177,7 @@ pub(super) fn fill_in(
     if !zone.any() {
         return base.clone();
     }
-    let grain = Grain::new(stage.seed, 1.2);
+    let grain = Grain::like(stage.photo, stage.seed);
     let alpha = canvas.enlarge(&gaussian_mask(zone, 0.9));
     let filled = canvas.enlarge(filled);
     Color::from_fn(base.width, base.height, |x, y| {

@@ -1,8 +1,9 @@
 //! A person in their present clothes.
 
 use crate::body::{Body, Clothing, Palette, Target, find_clothing, find_hair};
-use crate::raster::morphology::erode;
-use crate::raster::plane::{Color, Mask};
+use crate::fill;
+use crate::raster::morphology::{dilate, erode};
+use crate::raster::plane::{Color, Gray, Mask};
 
 /// A person, what they wear now, and what of it is to be replaced.
 #[derive(Debug, Clone)]
@@ -56,9 +57,18 @@ impl Wearer {
         erode(&self.body.figure, 2)
     }
 
-    /// The typical colour of the person's skin.
-    pub(crate) fn tone(&self) -> [f32; 3] {
-        let seen = self.palette.skin.tone(&self.body.picture);
-        seen.unwrap_or(crate::fill::DEFAULT_TONE)
+    /// The person's skin all over, invented where it is hidden. `gain` darkens it towards the
+    /// outline; `share` is the weight of the typical tone against that of the skin nearby.
+    pub(crate) fn skin(&self, share: f32, gain: &Gray) -> Color {
+        let (body, target) = (&self.body, &self.target);
+        let clothing = dilate(&self.clothing.mask, 3);
+        let inner = self.inner_figure();
+        let bare = Mask::from_fn(inner.width, inner.height, |x, y| {
+            let near = (y as f64 - target.shoulder_y).abs() < 1.6 * target.width;
+            let skin = self.palette.skin_distance[(x, y)] < 1.2;
+            inner[(x, y)] && skin && near && !clothing[(x, y)]
+        });
+        let tone = fill::lit_tone(body.picture.select(&self.palette.skin.seed));
+        fill::skin(&body.picture, &bare, tone, share, gain)
     }
 }

@@ -80,7 +80,7 @@ impl<'a> Fitting<'a> {
         let armhole = Sides::from_fn(|side| garment.armpit[side].y - garment.shoulder[side].y);
         let depth = armhole.mean() * self.along - 0.10 * self.target.width;
         let width = self.target.width;
-        let armpit_y = self.target.shoulder_y + clamp(depth, 0.34 * width, 0.56 * width);
+        let armpit_y = self.target.shoulder_y + clamp(depth, 0.30 * width, 0.56 * width);
         let armpit =
             Sides::from_fn(|side| Point::new(self.target.torso.side(side, armpit_y), armpit_y));
         let neck = Sides::from_fn(|side| self.neck(side));

@@ -141,7 +141,7 @@ impl ArmSide<'_> {
     fn outer_path(&self) -> Curve {
         let shoulder = self.anchors.shoulder[self.side];
         let arm = self.ease(&self.arm_outline());
-        let over_shoulder = [0.35, 0.7].map(|t| {
+        let over_shoulder = [0.2, 0.4, 0.6, 0.8].map(|t| {
             let point = shoulder.toward(arm[0], t);
             Point::new(point.x, point.y.min(self.fitting.target.slope.y(point.x)))
         });
