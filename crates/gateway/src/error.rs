@@ -18,7 +18,7 @@ pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-re
 /// When to ask again for a slot that other jobs hold: about what one of them takes.
 const CONCURRENCY_RETRY: Duration = Duration::from_secs(5);
 /// When to ask again for credits, for clients that must have a figure.
-const CREDIT_RETRY: Duration = Duration::from_secs(60);
+const CREDIT_RETRY: Duration = Duration::from_mins(1);
 /// When to ask again for something that is too busy or down.
 const UNAVAILABLE_RETRY: Duration = Duration::from_secs(5);
 

@@ -159,7 +159,7 @@ impl Gateway {
         Self::start_on(listeners, config, store, blobs).await
     }
 
-    /// The same on listeners that were opened before.
+    /// The same on listeners that were opened before, with the `server` that they were opened for.
     pub async fn start_on(
         listeners: Listeners,
         config: GatewayConfig,
@@ -252,9 +252,10 @@ impl Drop for Gateway {
 
 fn check(config: &GatewayConfig) -> Result<(), StartError> {
     let faults = config.faults();
-    match faults.is_empty() {
-        true => Ok(()),
-        false => Err(StartError::Config(faults)),
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(StartError::Config(faults))
     }
 }
 
@@ -298,6 +299,10 @@ impl Work {
         self.keep("sweep", {
             let (outcomes, stop) = (outcomes.clone(), stop.clone());
             move || sweep::run(outcomes.clone(), stop.clone())
+        });
+        self.keep("leases", {
+            let (outcomes, stop) = (outcomes.clone(), stop.clone());
+            move || sweep::run_leases(outcomes.clone(), stop.clone())
         });
         self.keep("orphans", {
             let (outcomes, stop) = (outcomes.clone(), stop.clone());

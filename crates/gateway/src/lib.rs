@@ -66,6 +66,8 @@ pub mod random;
 pub mod rate;
 pub mod route;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod tls;
 pub mod wake;
 

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tryon_blob::{BlobError, Folder, Key, ParseKeyError, Role};
 use tryon_core::{
@@ -32,7 +33,7 @@ const QUESTIONS: usize = 16;
 const STORE_PAUSE: Duration = Duration::from_secs(5);
 
 /// The longest wait between looks for pictures without a job.
-const ORPHANS: Duration = Duration::from_secs(60 * 60);
+const ORPHANS: Duration = Duration::from_hours(1);
 
 /// What could not be swept now.
 #[derive(Debug, thiserror::Error)]
@@ -45,12 +46,34 @@ enum SweepError {
     Key(#[from] ParseKeyError),
 }
 
-/// Sweeps until it is told to stop.
+/// Sweeps deadlines and pictures until it is told to stop.
 pub(crate) async fn run(outcomes: Outcomes, stop: CancellationToken) {
+    let bell = &outcomes.app.wake.sweep;
+    repeat(&outcomes, &stop, bell, || sweep(&outcomes)).await;
+}
+
+/// Sweeps leases until it is told to stop. Apart from the rest, because it waits for nodes to
+/// answer, and deadlines do not.
+pub(crate) async fn run_leases(outcomes: Outcomes, stop: CancellationToken) {
+    // Nobody rings: leases are known when they are given.
+    let bell = Notify::new();
+    repeat(&outcomes, &stop, &bell, || sweep_leases(&outcomes)).await;
+}
+
+/// Does rounds until it is told to stop: at once while there is more to do, otherwise when
+/// something falls due.
+async fn repeat<F>(
+    outcomes: &Outcomes,
+    stop: &CancellationToken,
+    bell: &Notify,
+    mut round: impl FnMut() -> F,
+) where
+    F: Future<Output = Result<bool, SweepError>>,
+{
     let mut backoff = Backoff::up_to(STORE_PAUSE);
     while !stop.is_cancelled() {
         let now = outcomes.app.clock.now();
-        let pause = match sweep(&outcomes).await {
+        let pause = match round().await {
             Ok(true) => continue,
             Ok(false) => {
                 backoff.reset();
@@ -61,17 +84,16 @@ pub(crate) async fn run(outcomes: Outcomes, stop: CancellationToken) {
                 backoff.fail()
             }
         };
-        rest(&stop, &outcomes.app.wake.sweep, pause).await;
+        rest(stop, bell, pause).await;
     }
 }
 
 /// One round. True when there is more to do.
 async fn sweep(outcomes: &Outcomes) -> Result<bool, SweepError> {
-    let leases = sweep_leases(outcomes).await?;
     let overdue = sweep_overdue(outcomes).await?;
     let inputs = sweep_inputs(outcomes).await?;
     let outputs = sweep_outputs(outcomes).await?;
-    Ok(leases || overdue || inputs || outputs)
+    Ok(overdue || inputs || outputs)
 }
 
 fn is_full<T>(found: &[T]) -> bool {

@@ -59,9 +59,10 @@ impl Report {
     }
 
     fn check(self) -> Result<Self, ApiError> {
-        match self.job_id.is_empty() {
-            true => Err(ApiError::bad_request("the field `job_id` is missing")),
-            false => Ok(self),
+        if self.job_id.is_empty() {
+            Err(ApiError::bad_request("the field `job_id` is missing"))
+        } else {
+            Ok(self)
         }
     }
 }

@@ -16,7 +16,7 @@ const THRESHOLD: u32 = 3;
 const SHORTEST: Duration = Duration::from_secs(5);
 
 /// The longest hold.
-const LONGEST: Duration = Duration::from_secs(5 * 60);
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// How long a node with this many faults in a row is held; `None` while its breaker is closed.
 pub(super) fn hold(faults: u32) -> Option<Duration> {

@@ -23,7 +23,7 @@ const LONGEST_ANSWER: usize = 64 * 1024;
 const DEFAULT_RETRY: Duration = Duration::from_secs(5);
 
 /// The longest that a node is left alone because it is busy, whatever it says.
-const LONGEST_RETRY: Duration = Duration::from_secs(60);
+const LONGEST_RETRY: Duration = Duration::from_mins(1);
 
 /// What a node said to an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,9 +109,12 @@ impl NodeClient {
     pub(super) async fn offer(&self, form: Form) -> Result<Answer, OfferError> {
         let request = self.http.post(self.address("tryon")).timeout(self.patience);
         let sent = self.signed(request).multipart(form).send().await;
-        let response = sent.map_err(|error| match error.is_connect() {
-            true => OfferError::NotConnected(error),
-            false => OfferError::Unanswered(error),
+        let response = sent.map_err(|error| {
+            if error.is_connect() {
+                OfferError::NotConnected(error)
+            } else {
+                OfferError::Unanswered(error)
+            }
         })?;
         Ok(read_answer(response).await)
     }
@@ -127,10 +130,10 @@ impl NodeClient {
         let Some(report) = report else {
             return Ok(Vec::new());
         };
-        let named = match report.providers.is_empty() {
-            // A node that lists no providers serves the model that it names.
-            true => vec![report.model_type],
-            false => report.providers,
+        let named = if report.providers.is_empty() {
+            vec![report.model_type]
+        } else {
+            report.providers
         };
         Ok(named.iter().filter_map(|name| name.parse().ok()).collect())
     }
@@ -194,8 +197,9 @@ async fn read_answer(mut response: Response) -> Answer {
         StatusCode::SERVICE_UNAVAILABLE => Answer::Loading,
         status if is_unauthorized(status) => Answer::Unauthorized,
         // A framework's word for a malformed form.
-        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => refusal(&text),
-        StatusCode::PAYLOAD_TOO_LARGE => refusal(&text),
+        StatusCode::BAD_REQUEST
+        | StatusCode::UNPROCESSABLE_ENTITY
+        | StatusCode::PAYLOAD_TOO_LARGE => refusal(&text),
         status if status.is_server_error() => Answer::Failed { status },
         status => Answer::NoNode { status },
     }
@@ -216,9 +220,10 @@ fn find_retry(headers: &HeaderMap) -> Duration {
 
 fn refusal(text: &[u8]) -> Answer {
     let detail = read_detail(text);
-    match detail.starts_with("Invalid provider") {
-        true => Answer::UnknownProvider { detail },
-        false => Answer::Refused { detail },
+    if detail.starts_with("Invalid provider") {
+        Answer::UnknownProvider { detail }
+    } else {
+        Answer::Refused { detail }
     }
 }
 

@@ -81,19 +81,18 @@ async fn record(
         return Ok(());
     }
     let name = &known.name;
-    match state {
-        NodeState::Quarantined => {
-            tracing::error!(
-                node = name,
-                "a node refuses our token: set `nodes[].token` to its own"
-            );
-        }
-        _ => tracing::info!(
+    if state == NodeState::Quarantined {
+        tracing::error!(
+            node = name,
+            "a node refuses our token: set `nodes[].token` to its own"
+        );
+    } else {
+        tracing::info!(
             node = name,
             state = state.as_str(),
             ?providers,
             "a node was probed"
-        ),
+        )
     }
     app.store.set_node_state(name, state, providers).await?;
     app.wake.dispatch.notify_one();
@@ -116,9 +115,10 @@ async fn question(client: &NodeClient) -> reqwest::Result<(NodeState, Vec<Provid
         return Ok((NodeState::NotReady, Vec::new()));
     }
     let providers = client.providers().await?;
-    let state = match providers.is_empty() {
-        true => NodeState::NotReady,
-        false => NodeState::Ready,
+    let state = if providers.is_empty() {
+        NodeState::NotReady
+    } else {
+        NodeState::Ready
     };
     Ok((state, providers))
 }

@@ -88,5 +88,5 @@ pub(super) fn explain(error: &reqwest::Error, silence: Duration) -> FetchError {
 fn is_refusal(error: &reqwest::Error) -> bool {
     let first: &(dyn std::error::Error + 'static) = error;
     std::iter::successors(Some(first), |error| error.source())
-        .any(|error| error.is::<NoPublicAddress>())
+        .any(<dyn std::error::Error>::is::<NoPublicAddress>)
 }

@@ -9,7 +9,7 @@ use super::{gate, trace};
 use crate::error::SHOULD_RETRY;
 
 /// How long a browser may remember the answer to its preflight request.
-const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_AGE: Duration = Duration::from_hours(24);
 
 /// Any origin may use a key that it has: keys are not cookies, nothing is sent by itself.
 pub(super) fn layer() -> CorsLayer {
