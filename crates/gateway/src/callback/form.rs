@@ -51,9 +51,13 @@ impl Report {
                 let whole = text.split('.').next().unwrap_or_default();
                 self.inference_ms = whole.parse().unwrap_or_default();
             }
+            // Some nodes send every field, and leave empty what they have nothing for.
+            _ if text.trim().is_empty() => {}
             field::ERROR => self.failure.error = Some(text),
             field::ERROR_NAME => self.failure.error_name = Some(text),
-            field::RETRYABLE => self.failure.retryable = text.parse().ok(),
+            field::RETRYABLE => {
+                self.failure.retryable = text.trim().to_ascii_lowercase().parse().ok();
+            }
             _ => {}
         }
     }
@@ -236,6 +240,19 @@ mod tests {
         assert_eq!(one, other);
         assert_eq!((one.job_id.as_str(), one.inference_ms), ("a-0.1", 12));
         assert_eq!(one.failure.retryable, Some(true));
+    }
+
+    #[test]
+    fn an_empty_field_says_nothing() {
+        let mut report = Report::default();
+        report.take("error", String::new());
+        report.take("error_name", " ".to_owned());
+        report.take("retryable", "False".to_owned());
+        assert_eq!(
+            (&report.failure.error, &report.failure.error_name),
+            (&None, &None)
+        );
+        assert_eq!(report.failure.retryable, Some(false));
     }
 
     #[tokio::test]

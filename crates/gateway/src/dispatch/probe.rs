@@ -92,7 +92,7 @@ async fn record(
             state = state.as_str(),
             ?providers,
             "a node was probed"
-        )
+        );
     }
     app.store.set_node_state(name, state, providers).await?;
     app.wake.dispatch.notify_one();

@@ -1,7 +1,7 @@
 //! Fetching pictures from addresses that strangers name.
 //!
 //! A stranger's address must not lead into the operator's network. Each hop's host is looked up
-//! by [`lookup::GuardedResolver`], addresses that are not public are dropped, and the connection
+//! by `lookup::GuardedResolver`, addresses that are not public are dropped, and the connection
 //! goes to what was checked; a host that is an address itself never reaches the resolver and is
 //! checked here. Redirects are followed by hand so that each of them passes the same checks.
 //!
