@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How often ended jobs are forgotten on disk.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]

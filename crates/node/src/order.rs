@@ -28,6 +28,10 @@ const LONGEST_RATIO: u32 = 3;
 
 /// Who asked, echoed with the result.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names of the fields on the wire"
+)]
 pub(crate) struct Ids {
     pub(crate) job_id: String,
     pub(crate) user_id: String,
@@ -68,7 +72,7 @@ pub(crate) async fn read_tryon(
         user_id: form.take_name(field::USER_ID)?,
         session_id: form.take_name(field::SESSION_ID)?,
     };
-    let provider = find_provider(form.take_text(field::PROVIDER)?, description)?;
+    let provider = find_provider(&form.take_text(field::PROVIDER)?, description)?;
     let config = JobConfig::parse(&form.take_text(field::CONFIG)?)?;
     let order = Order::new(provider, config, form, description)?;
     Ok((ids, order))
@@ -90,7 +94,7 @@ pub(crate) async fn read_infer(
     ];
     let mut form = read_form(headers, body, limits, &texts).await?;
     let provider = match form.find_text(field::PROVIDER)? {
-        Some(name) => find_provider(name, description)?,
+        Some(name) => find_provider(&name, description)?,
         None => *description.providers.first().ok_or(Refusal::NotLoaded)?,
     };
     let config = read_loose_config(&mut form)?;
@@ -126,7 +130,7 @@ async fn read_form(
     Form::read(headers, Upload::new(body, limits), &specs).await
 }
 
-fn find_provider(name: String, description: &Description) -> Result<Provider, Refusal> {
+fn find_provider(name: &str, description: &Description) -> Result<Provider, Refusal> {
     let Ok(provider) = name.parse::<Provider>() else {
         let name = name
             .chars()

@@ -82,20 +82,13 @@ impl Pace {
     pub(crate) fn remaining(&self, course: &Course, now: Instant) -> Option<Duration> {
         let step_time = course.step_time().or(self.step)?;
         let tail = self.tail.unwrap_or_default();
-        let (total, since) = match course.last {
-            Some((step, at)) => (
-                step_time * step.total.saturating_sub(step.done),
-                now.duration_since(at),
-            ),
-            None => {
-                let lead = self.lead.unwrap_or_default();
-                (
-                    lead + step_time * course.expected,
-                    now.duration_since(course.started),
-                )
-            }
+        let (total, since) = if let Some((step, at)) = course.last {
+            (step_time * step.total.saturating_sub(step.done), at)
+        } else {
+            let lead = self.lead.unwrap_or_default();
+            (lead + step_time * course.expected, course.started)
         };
-        Some((total + tail).saturating_sub(since))
+        Some((total + tail).saturating_sub(now.duration_since(since)))
     }
 }
 

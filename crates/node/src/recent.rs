@@ -102,7 +102,7 @@ impl Inner {
 mod tests {
     use super::*;
 
-    const HOUR: Duration = Duration::from_secs(3600);
+    const HOUR: Duration = Duration::from_hours(1);
 
     #[test]
     fn a_job_is_known_while_it_runs_and_for_a_while_after() {

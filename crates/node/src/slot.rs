@@ -217,7 +217,7 @@ impl Occupant {
     /// Notes that a step ended.
     pub(crate) fn step(&self, step: Step) {
         self.slot.with_current(self.ticket, |current| {
-            current.course.note(step, Instant::now())
+            current.course.note(step, Instant::now());
         });
     }
 

@@ -34,7 +34,7 @@ use tokio::{
 };
 
 /// How long anything is waited for before the test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One part of a form.
 #[derive(Debug, Clone, PartialEq, Eq)]

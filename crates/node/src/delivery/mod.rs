@@ -194,7 +194,7 @@ impl Courier {
         sleep(SHORTEST_WAIT).await;
         tokio::select! {
             () = received => {}
-            () = sleep(wait - SHORTEST_WAIT) => {}
+            () = sleep(wait.saturating_sub(SHORTEST_WAIT)) => {}
         }
     }
 

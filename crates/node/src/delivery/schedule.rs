@@ -5,10 +5,10 @@ use std::time::Duration;
 use crate::config::AssetServiceConfig;
 
 /// The longest wait after a failure that may pass by itself.
-const LONGEST: Duration = Duration::from_secs(5 * 60);
+const LONGEST: Duration = Duration::from_mins(5);
 /// The first and the longest wait after a refusal that probably will not.
-const LASTING_FIRST: Duration = Duration::from_secs(60);
-const LASTING_LONGEST: Duration = Duration::from_secs(30 * 60);
+const LASTING_FIRST: Duration = Duration::from_mins(1);
+const LASTING_LONGEST: Duration = Duration::from_mins(30);
 /// What the growing waits begin with when no backoff is configured.
 const FIRST: Duration = Duration::from_secs(1);
 

