@@ -5,6 +5,7 @@
 //! | [`drawing`] | people and garments, drawn |
 //! | [`upload`] | picture files as clients send them: good, odd and broken |
 //! | [`fake_worker`] | a worker process whose engine does what a prompt says |
+//! | [`fake_node`] | a node that does with its jobs what a test says |
 //! | [`receiver`] | a receiver of callbacks that can be told what to answer |
 //!
 //! ```
@@ -14,6 +15,7 @@
 //! ```
 
 pub mod drawing;
+pub mod fake_node;
 pub mod fake_worker;
 pub mod receiver;
 pub mod upload;
