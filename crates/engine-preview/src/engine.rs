@@ -302,7 +302,7 @@ impl PaintedFitting {
         let mut target = Target::measure(&body.lab, &body.figure, &body.shoulders)
             .ok_or(PreviewError::MaskMisplaced)?;
         if painted.mannequin.is_none() {
-            target.slope.follow(&painted.painted);
+            target.slope.follow_region(&painted.painted);
         }
         Ok(Self { painted, target })
     }

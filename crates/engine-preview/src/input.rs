@@ -1,9 +1,10 @@
 //! The pictures of a request, as the engine works on them.
 
-use image::{GrayImage, Luma, Rgb, RgbImage, RgbaImage};
+use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use tryon_picture::mask::{Mask as PictureMask, green_mask, transparent_mask};
 
 use crate::error::PreviewError;
+use crate::raster::label::{Connectivity, connected_to_seed};
 use crate::raster::plane::{Color, Mask};
 use crate::raster::sample::{resize_area, shrink_image};
 
@@ -39,8 +40,10 @@ impl Person {
             Some(_) => opaque(picture),
             None => over_white(picture),
         };
-        let mask =
-            region.map(|mask| Mask::from_vec(mask.width as usize, mask.height as usize, mask.data));
+        let mask = region.map(|mask| {
+            let mask = Mask::from_vec(mask.width as usize, mask.height as usize, mask.data);
+            with_brush_strokes(mask, picture)
+        });
         Ok(Self { photo, mask })
     }
 
@@ -67,6 +70,17 @@ impl Person {
         };
         copy.map(|color| color.map(f32::round_ties_even))
     }
+}
+
+/// The region with what hangs on it of the same paint: a mask drops strokes of a single pixel.
+fn with_brush_strokes(mask: Mask, picture: &RgbaImage) -> Mask {
+    let green = |pixel: &Rgba<u8>| pixel.0 == [0, 255, 0, 255];
+    let paint = Mask::from_vec(
+        mask.width,
+        mask.height,
+        picture.pixels().map(green).collect(),
+    );
+    connected_to_seed(&paint.or(&mask), &mask, Connectivity::Eight)
 }
 
 fn check_size(picture: &RgbaImage) -> Result<(), PreviewError> {
@@ -151,7 +165,6 @@ fn over_white(picture: &RgbaImage) -> RgbImage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::Rgba;
 
     fn picture(inside: impl Fn(u32, u32) -> bool, paint: [u8; 4]) -> RgbaImage {
         RgbaImage::from_fn(300, 400, |x, y| {
@@ -175,6 +188,16 @@ mod tests {
         }
         let corner = Person::read(&picture(|x, y| x + y < 6, [0, 0, 0, 0])).unwrap();
         assert!(corner.mask.is_none());
+    }
+
+    #[test]
+    fn thin_strokes_on_the_region_belong_to_it() {
+        let painted = picture(
+            |x, y| (80..220).contains(&x) && (120..300).contains(&y) || x == 150 && y > 90,
+            [0, 255, 0, 255],
+        );
+        let mask = Person::read(&painted).unwrap().mask.unwrap();
+        assert!(mask[(150, 91)] && !mask[(150, 89)]);
     }
 
     #[test]

@@ -12,13 +12,16 @@ use crate::raster::membrane;
 use crate::raster::morphology::{close, dilate, dilate_square};
 use crate::raster::order::percentile;
 use crate::raster::plane::{Color, Mask};
-use crate::raster::run::{Run, extent};
+use crate::raster::run::{Run, central_run, extent};
 use crate::raster::sample::{resize_area, resize_mask_area};
 
 /// A painted region that fills its box like this is a box, not the shape of a garment.
 const BOX_FILL: f64 = 0.86;
 /// A body's shoulders are about this many faces wide.
 const SHOULDERS_PER_FACE: f64 = 2.75;
+
+/// Half a neck is this much of a face wide.
+const NECK_PER_FACE: f64 = 0.37;
 
 /// A body and what is known of it beside a painted region.
 #[derive(Debug, Clone)]
@@ -161,6 +164,10 @@ impl Seen<'_> {
             fit_width(&mut pose, run);
             pose.bend = pose.find_bend(row, run.start as f64, run.end as f64);
         }
+        let by_face = self
+            .face
+            .map(|face| (NECK_PER_FACE * face.width).min(0.125 * pose.width));
+        pose.half_neck = self.half_neck(&pose, frame).or(by_face);
         if pose.width < 12.0 {
             return None;
         }
@@ -191,6 +198,7 @@ impl Seen<'_> {
                 shoulder_y,
                 width,
                 bend: None,
+                half_neck: None,
             };
         };
         let width = clamp(SHOULDERS_PER_FACE * face.width, 0.50 * unit, 0.93 * unit);
@@ -206,7 +214,19 @@ impl Seen<'_> {
             shoulder_y,
             width,
             bend: None,
+            half_neck: None,
         }
+    }
+
+    /// Half the width of the neck just above the box, if a neck is what is seen there.
+    fn half_neck(&self, pose: &Pose, frame: PaintedBox) -> Option<f64> {
+        let row = frame.top - 3.0;
+        if row < 0.0 || row > pose.shoulder_y - 0.12 * pose.width {
+            return None;
+        }
+        let run = central_run(self.figure?, row as usize, pose.axis)?;
+        let half = run.len() as f64 / 2.0;
+        (0.08..0.18).contains(&(half / pose.width)).then_some(half)
     }
 
     /// The figure just below the box, where that is between the chest and the hands.

@@ -46,7 +46,7 @@ impl Slope {
             top,
             cover: Vec::new(),
         };
-        slope.follow_where(|_| false);
+        slope.follow_where(|_, _| None);
         slope
     }
 
@@ -55,23 +55,32 @@ impl Slope {
         let near = 0.04 * self.width + 2.0;
         let top_of_old = top_profile(old);
         let top = self.top.clone();
-        self.follow_where(|x| {
-            let rows = top_of_old[x].zip(top[x]);
-            rows.is_some_and(|(old, top)| (old - top).abs() < near)
+        self.follow_where(|x, _| {
+            let (old, top) = (top_of_old[x]?, top[x]?);
+            ((old - top).abs() < near).then_some(top)
         });
     }
 
-    /// Follows the top of the figure in the columns of `clothing`, and where it is near the curve.
-    fn follow_where(&mut self, clothing: impl Fn(usize) -> bool) {
-        let (from, to) = (self.corner.left.x.max(0.0), self.corner.right.x);
+    /// Lets the line also follow the upper edge of a painted `region`, beside the neck, which may
+    /// be painted, too.
+    pub(crate) fn follow_region(&mut self, region: &Mask) {
+        let edge = top_profile(region);
+        let near = 0.10 * self.width;
+        self.follow_where(|x, line| edge[x].filter(|edge| (edge - line).abs() < near));
+    }
+
+    /// Follows the rows that `clothing` gives for a column and the curve's row in it, and the top
+    /// of the figure where it is near the curve.
+    fn follow_where(&mut self, clothing: impl Fn(usize, f64) -> Option<f64>) {
+        let columns = self.corner.left.x.max(0.0).floor()..=self.corner.right.x;
         let found: Vec<Option<f64>> = (0..self.top.len())
             .map(|x| {
-                let top = self.top[x]?;
                 let column = x as f64;
-                let between = column >= from.floor() && column <= to;
                 let (line, place) = self.curve(column);
-                let bare = place > BARE_FROM && (line - top).abs() < BARE_NEAR * self.width;
-                (between && (bare || clothing(x))).then_some(top)
+                let bare = self.top[x]
+                    .filter(|top| place > BARE_FROM && (line - top).abs() < BARE_NEAR * self.width);
+                let row = clothing(x, line).or(bare);
+                row.filter(|_| columns.contains(&column))
             })
             .collect();
         if found.iter().flatten().count() > 5 {

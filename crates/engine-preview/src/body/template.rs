@@ -39,6 +39,8 @@ const OUTLINE: [(f64, f64); 31] = [
     (0.03, 2.7),
     (0.0, 1.62),
 ];
+/// Above this depth the outline is that of the neck.
+const NECK_ENDS: f64 = -0.20;
 /// The outer edge of the arms alone, by depth.
 const ARM_DEPTHS: [f64; 6] = [0.0, 0.45, 0.75, 1.05, 1.35, 1.64];
 const ARM_EDGE: [f64; 6] = [0.49, 0.535, 0.545, 0.535, 0.515, 0.495];
@@ -52,6 +54,8 @@ pub(crate) struct Pose {
     pub(crate) width: f64,
     /// How far the arms are bent out to meet visible hands.
     pub(crate) bend: Option<Bend>,
+    /// Half the width of the neck, where that is seen.
+    pub(crate) half_neck: Option<f64>,
 }
 
 /// A sideways shift of the arms that grows from the shoulder to a row.
@@ -88,6 +92,12 @@ impl Pose {
     }
 
     fn vertex(&self, side: Side, (out, down): (f64, f64)) -> Point {
+        if let Some(half) = self.half_neck.filter(|_| down < NECK_ENDS) {
+            return Point::new(
+                self.axis + side.sign() * half,
+                self.shoulder_y + down * self.width,
+            );
+        }
         let arm = out > 0.40 && down > 0.05;
         let shift = self.bend.filter(|_| arm).map_or(0.0, |bend| {
             let reach = (bend.row - self.shoulder_y).max(1.0);

@@ -13,11 +13,15 @@ use crate::plan::{Extent, Hem, UpperPlan, plan_upper};
 use crate::raster::blur::{gaussian, gaussian_color};
 use crate::raster::color::skin_rule;
 use crate::raster::idw;
+use crate::raster::label::keep_largest;
 use crate::raster::morphology::{dilate_square, erode};
-use crate::raster::plane::{Color, Mask, Plane, Rect};
+use crate::raster::plane::{Color, Gray, Mask, Plane, Rect};
 use crate::raster::sample::resize_mask_nearest;
 use crate::shade::Roundness;
 
+/// Tops that end somewhat above this depth, in shoulder widths, are drawn down over the waist, whose
+/// band the paint hides.
+const TUCK: f64 = 1.10;
 const FORM: Roundness = Roundness {
     floor: 0.80,
     reach: 0.12,
@@ -48,10 +52,18 @@ pub(crate) fn dress_painted(
     let mut drape = layers.stack(&canvas, &plan, stage.photo_width());
     drape.cut(&changing.not().to_gray());
     drape.cut(&canvas.enlarge(&head_zone(stage.small, target.below(-0.34))));
+    drape.cut(&scraps(&drape.alpha).to_gray());
     let form = FORM.gain(&painted.body.figure, target.width);
     drape.shade(&canvas.enlarge(&gaussian(&form, 0.02 * target.width)));
     let ground = scene.ground(&canvas, &plan, &drape);
     canvas.paint(&drape.over(&ground), &changing)
+}
+
+/// Bits of the garment that the region cuts off from the rest, such as a skirt's on a hand.
+fn scraps(alpha: &Gray) -> Mask {
+    let solid = alpha.map(|&a| a > 0.5);
+    let whole = dilate_square(&keep_largest(&solid, 0.08), 2);
+    whole.not()
 }
 
 /// A painted photo and what is known of it.
@@ -96,8 +108,13 @@ impl<'a> Scene<'a> {
             None => Hem::Over(&self.painted.painted),
             Some(_) => Hem::Natural,
         };
-        let plan = plan_upper(garment, self.target, figure, extent, hem);
+        let mut plan = plan_upper(garment, self.target, figure, extent, hem);
         let bottom = self.bottom();
+        let waist = self.target.below(TUCK).min(bottom - 0.012 * width);
+        let missing = waist - plan.hem_y;
+        if missing > 0.0 && missing < 0.25 * (waist - plan.armpit_y) {
+            plan = plan_upper(garment, self.target, figure, extent, Hem::At(waist));
+        }
         if plan.hem_y <= bottom - 0.01 * width {
             return plan;
         }
@@ -189,10 +206,10 @@ impl<'a> Scene<'a> {
         let target = self.target;
         let torso = target.torso.mask(inside, 1.0);
         let rows = target.torso.rows();
-        let wrist = target.below(1.72);
+        let (armpit, wrist) = (plan.armpit_y.max(rows.start as f64), target.below(1.72));
         Mask::from_fn(inside.width, inside.height, |x, y| {
             let arm = rows.contains(&y) && !torso[(x, y)] && (y as f64) < wrist;
-            inside[(x, y)] && ((y as f64) < plan.armpit_y || arm)
+            inside[(x, y)] && ((y as f64) < armpit || arm)
         })
     }
 

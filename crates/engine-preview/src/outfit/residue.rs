@@ -43,9 +43,10 @@ impl Residue {
         let torso = target.torso.mask(figure, 0.0);
         let arms = arm_zone(wearer, &torso);
         let inner = wearer.inner_figure();
+        let armpit = plan.armpit_y.max(target.torso.first_row as f64);
         let on_skin = Mask::from_fn(figure.width, figure.height, |x, y| {
             let arm = arms[(x, y)] && !torso[(x, y)];
-            arm || (y as f64) < plan.armpit_y
+            arm || (y as f64) < armpit
         });
         let mut skin = all.and(&on_skin).and(&inner);
         if !wearer.clothing.long_sleeves {
@@ -114,19 +115,21 @@ fn uncovered(wearer: &Wearer, plan: &UpperPlan, covered: &Gray, whole_body: bool
     })
 }
 
-/// Where the old clothing stood off the body: under the shoulders, near the backdrop and nearer to
-/// it than to any skin.
+/// Where the old clothing stood off the torso: beside it, near the gap under the arm and nearer to
+/// that than to any skin.
 fn overhang(wearer: &Wearer, old: &Mask) -> Mask {
     let (figure, target) = (&wearer.body.figure, &wearer.target);
     let bare = Mask::from_fn(figure.width, figure.height, |x, y| {
         figure[(x, y)] && !old[(x, y)] && wearer.palette.skin_distance[(x, y)] < 1.2
     });
     let (to_backdrop, to_skin) = (to_nearest(&figure.not()), to_nearest(&bare));
-    let reach = (0.07 * target.width) as f32;
-    let shoulders = target.below(0.15);
+    let reach = 0.08 * target.width;
+    let rows = target.torso.rows();
+    let sides = |y: usize| Side::BOTH.map(|side| target.torso.side(side, y as f64));
     Mask::from_fn(figure.width, figure.height, |x, y| {
         let gap = to_backdrop[(x, y)];
-        y as f64 > shoulders && gap < reach && gap < to_skin[(x, y)]
+        let beside = sides(y).iter().any(|side| (x as f64 - side).abs() < reach);
+        rows.contains(&y) && beside && f64::from(gap) < reach && gap < to_skin[(x, y)]
     })
 }
 

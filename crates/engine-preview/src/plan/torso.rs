@@ -11,8 +11,8 @@ const UPPER_ROWS: [f64; 6] = [-0.30, 0.0, 0.25, 0.5, 0.75, 1.0];
 /// Rows between the armpits (0) and the hem (1); the last lies below the hem.
 const LOWER_ROWS: [f64; 8] = [0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.0, 1.12];
 
-/// The width of the garment on the body, as a multiple of the body's.
-const LEAST_EASE: f64 = 1.015;
+/// How far the garment stands off the body at least, in shoulder widths.
+const LEAST_EASE: f64 = 0.015;
 
 pub(super) fn torso_mesh(fitting: &Fitting<'_>, anchors: &Anchors) -> Mesh {
     let top = TopLine::new(fitting, anchors);
@@ -163,7 +163,8 @@ fn body_edge(fitting: &Fitting<'_>, anchors: &Anchors, side: Side, f: f64, sourc
         Extent::Torso => 1.22,
         Extent::WholeBody => 1.9,
     };
-    let mut half = clamp(natural, body * LEAST_EASE, body * most);
+    let least = body + LEAST_EASE * target.width;
+    let mut half = clamp(natural, least, (body * most).max(least));
     if f <= 0.15 {
         half = 0.3 * side.sign() * (armpit.x - target.axis) + 0.7 * half;
     }

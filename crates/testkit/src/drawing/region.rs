@@ -12,7 +12,7 @@ use super::person::{ARM, OldTop, Person};
 pub enum Region {
     /// Exactly the top that is worn.
     Top,
-    /// The top and the arms to the wrists, for long sleeves.
+    /// The top, the shoulders and the arms with the hands, for long sleeves.
     TopAndArms,
     /// The trousers.
     Trousers,
@@ -41,7 +41,7 @@ fn coverage(person: &Person, region: Region) -> Field {
     let limbs = |points: &[Point]| frame.pair(&person.swing(points));
     match region {
         Region::Top => top(person),
-        Region::TopAndArms => top(person).max(&Field::fill_all(&limbs(&ARM))),
+        Region::TopAndArms => tee(person).max(&Field::fill_all(&limbs(&ARM))),
         Region::Trousers => Field::fill(&frame.mirrored(&TROUSERS)).without(&top(person)),
         Region::Box => {
             let away = 0.60 + person.arms_away;
@@ -52,10 +52,14 @@ fn coverage(person: &Person, region: Region) -> Field {
 }
 
 fn top(person: &Person) -> Field {
-    let frame = person.frame();
     match person.top {
-        OldTop::Tee => Field::fill(&frame.mirrored(&TEE))
-            .max(&Field::fill_all(&frame.pair(&person.swing(&SLEEVE)))),
-        OldTop::Tank => Field::fill(&frame.mirrored(&TANK)),
+        OldTop::Tee => tee(person),
+        OldTop::Tank => Field::fill(&person.frame().mirrored(&TANK)),
     }
+}
+
+fn tee(person: &Person) -> Field {
+    let frame = person.frame();
+    let sleeves = frame.pair(&person.swing(&SLEEVE));
+    Field::fill(&frame.mirrored(&TEE)).max(&Field::fill_all(&sleeves))
 }
