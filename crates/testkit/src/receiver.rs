@@ -101,13 +101,12 @@ impl Inner {
 impl Receiver {
     /// Listens on a free port.
     pub async fn start() -> Self {
-        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
+        let listener = TcpListener::bind("127.0.0.1:0").await;
+        Self::start_on(listener.expect("a port is free"))
     }
 
-    /// Listens where a receiver was expected all the time.
-    pub async fn start_at(address: SocketAddr) -> Self {
-        let listener = TcpListener::bind(address).await;
-        let listener = listener.expect("the address is free");
+    /// Begins to answer where until now nobody did.
+    pub fn start_on(listener: TcpListener) -> Self {
         let address = listener.local_addr().expect("it is bound");
         let inner = Arc::new(Inner::default());
         let task = tokio::spawn(listen(listener, Arc::clone(&inner)));
@@ -137,11 +136,6 @@ impl Receiver {
     /// Gives the answers that were held back.
     pub fn release(&self) {
         self.inner.held.send_replace(false);
-    }
-
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
     }
 
     /// Waits for a request to `path` that was answered 2xx, and takes it.

@@ -61,7 +61,7 @@ async fn serve(dir: &Path) {
     let node = Node::start(config, supervise("ok")).await.unwrap();
     fs::write(dir.join("unfinished"), node.local_addr().to_string()).unwrap();
     fs::rename(dir.join("unfinished"), dir.join("address")).unwrap();
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// A node in a process of its own; killed when dropped.
