@@ -11,7 +11,7 @@ use crate::error::PreviewError;
 use crate::garment::{Cutout, LowerGarment, LowerLandmarks, Source, UpperGarment};
 use crate::input::{Garment, Person};
 use crate::kind::tell_category;
-use crate::outfit::{Stage, Wearer, dress_lower, dress_painted, dress_upper};
+use crate::outfit::{Scene, Stage, Wearer, dress_lower, dress_painted, dress_upper};
 use crate::plan::{Extent, Hem, plan_lower, plan_upper};
 use crate::raster::plane::{Color, Mask};
 use crate::tattoo::ink;
@@ -153,7 +153,7 @@ fn dress(request: &Request, progress: &mut Progress<'_>) -> Result<Preview, Engi
         (Clothes::Upper(garment, extent), Some(mask)) => {
             let fitted = PaintedFitting::measure(&person, mask)?;
             progress.step()?;
-            let picture = fitted.dress(&person, mask, garment, *extent, seed);
+            let picture = fitted.dress(&person, garment, *extent, seed);
             progress.step()?;
             Ok(fitted.preview(picture, kind(*extent)))
         }
@@ -288,13 +288,14 @@ impl Fitting {
 }
 
 /// The same for a person whose clothing is painted over.
-struct PaintedFitting {
+struct PaintedFitting<'a> {
+    mask: &'a Mask,
     painted: PaintedBody,
     target: Target,
 }
 
-impl PaintedFitting {
-    fn measure(person: &Person, mask: &Mask) -> Result<Self, PreviewError> {
+impl<'a> PaintedFitting<'a> {
+    fn measure(person: &Person, mask: &'a Mask) -> Result<Self, PreviewError> {
         let photo = Color::from_image(&person.photo);
         let painted = analyse_painted(&photo, mask, person.small());
         let painted = painted.ok_or(PreviewError::MaskMisplaced)?;
@@ -304,13 +305,16 @@ impl PaintedFitting {
         if painted.mannequin.is_none() {
             target.slope.follow_region(&painted.painted);
         }
-        Ok(Self { painted, target })
+        Ok(Self {
+            mask,
+            painted,
+            target,
+        })
     }
 
     fn dress(
         &self,
         person: &Person,
-        mask: &Mask,
         garment: &UpperGarment,
         extent: Extent,
         seed: u64,
@@ -322,7 +326,8 @@ impl PaintedFitting {
             width: self.target.width,
             seed,
         };
-        dress_painted(&stage, mask, &self.painted, &self.target, garment, extent)
+        let scene = Scene::new(&stage, self.mask, &self.painted, &self.target);
+        dress_painted(&scene, garment, extent)
     }
 
     /// A mask is never refused: it says itself where the clothing is.

@@ -42,7 +42,7 @@ impl Person {
         };
         let mask = region.map(|mask| {
             let mask = Mask::from_vec(mask.width as usize, mask.height as usize, mask.data);
-            with_brush_strokes(mask, picture)
+            with_brush_strokes(&mask, picture)
         });
         Ok(Self { photo, mask })
     }
@@ -73,14 +73,14 @@ impl Person {
 }
 
 /// The region with what hangs on it of the same paint: a mask drops strokes of a single pixel.
-fn with_brush_strokes(mask: Mask, picture: &RgbaImage) -> Mask {
+fn with_brush_strokes(mask: &Mask, picture: &RgbaImage) -> Mask {
     let green = |pixel: &Rgba<u8>| pixel.0 == [0, 255, 0, 255];
     let paint = Mask::from_vec(
         mask.width,
         mask.height,
         picture.pixels().map(green).collect(),
     );
-    connected_to_seed(&paint.or(&mask), &mask, Connectivity::Eight)
+    connected_to_seed(&paint.or(mask), mask, Connectivity::Eight)
 }
 
 fn check_size(picture: &RgbaImage) -> Result<(), PreviewError> {

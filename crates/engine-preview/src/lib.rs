@@ -8,7 +8,7 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | [`raster`] | planes of numbers and what can be done with them |
+//! | `raster` | planes of numbers and what can be done with them |
 //! | `geometry` | points, sides, curves |
 //! | `garment` | cuts the garment out, finds its landmarks, feathers its parts |
 //! | `body` | finds silhouette, shoulders, torso, arms, colours, and painted-over bodies |
@@ -70,7 +70,7 @@
     reason = "pixel coordinates and colours are small; the conversions are the arithmetic"
 )]
 
-pub mod raster;
+mod raster;
 
 mod body;
 mod compose;

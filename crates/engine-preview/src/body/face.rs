@@ -47,7 +47,7 @@ impl PaintedBox {
     }
 
     pub(crate) fn axis(self) -> f64 {
-        (self.left + self.right) / 2.0
+        f64::midpoint(self.left, self.right)
     }
 }
 

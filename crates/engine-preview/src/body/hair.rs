@@ -1,5 +1,6 @@
 //! Hair that falls in front of the shoulders.
 
+use super::Body;
 use super::cloth::Cloth;
 use super::palette::Palette;
 use super::target::Target;
@@ -9,21 +10,15 @@ use crate::raster::morphology::open;
 use crate::raster::plane::{Color, Gray, Mask};
 
 /// Pixels coloured like the head but not like skin, and connected to the head.
-pub(crate) fn find_hair(
-    picture: &Color,
-    lab: &Color,
-    figure: &Mask,
-    head_top: f64,
-    target: &Target,
-    palette: &Palette,
-) -> Mask {
+pub(crate) fn find_hair(body: &Body, target: &Target, palette: &Palette) -> Mask {
+    let (picture, figure, head_top) = (&body.picture, &body.figure, body.shoulders.top);
     let none = Mask::new(figure.width, figure.height, false);
     let cropped = head_top <= 2.0 && target.shoulder_y - head_top < 0.45 * target.width;
     let seed = hair_of_head(picture, figure, target, palette);
     if cropped || (seed.count() as f64) < 0.01 * target.width * target.width {
         return none;
     }
-    let Some(distance) = hair_distance(lab, &seed, palette) else {
+    let Some(distance) = hair_distance(&body.lab, &seed, palette) else {
         return none;
     };
     let hanging = Mask::from_fn(figure.width, figure.height, |x, y| {

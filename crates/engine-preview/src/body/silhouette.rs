@@ -61,7 +61,7 @@ pub(crate) fn separate(lab: &Color) -> Separation {
         .map(|threshold| Candidate::new(threshold, &contrast))
         .collect();
     Separation {
-        figure: choose(candidates),
+        figure: choose(&candidates),
         backdrop: Backdrop {
             inliers: f64::from(surface.inliers),
             residual: contrast.residual,
@@ -200,7 +200,7 @@ impl Trunk {
 }
 
 /// The strictest silhouette that has not yet begun to eat the person.
-fn choose(candidates: Vec<Candidate>) -> Mask {
+fn choose(candidates: &[Candidate]) -> Mask {
     let coverage = |candidate: &Candidate| candidate.figure.coverage();
     let plausible = |candidate: &&Candidate| (0.04..0.85).contains(&coverage(candidate));
     let usable: Vec<&Candidate> = candidates.iter().filter(plausible).collect();

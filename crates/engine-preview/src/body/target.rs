@@ -32,8 +32,8 @@ impl Target {
     pub(crate) fn measure(lab: &Color, figure: &Mask, shoulders: &Shoulders) -> Option<Self> {
         let corner = shoulders.corner;
         let width = shoulders.width();
-        let axis = (corner.left.x + corner.right.x) / 2.0;
-        let shoulder_y = (corner.left.y + corner.right.y) / 2.0;
+        let axis = f64::midpoint(corner.left.x, corner.right.x);
+        let shoulder_y = f64::midpoint(corner.left.y, corner.right.y);
         let blend = 0.6 * shoulders.neck_axis + 0.4 * axis;
         let neck_axis = clamp(blend, axis - 0.10 * width, axis + 0.10 * width);
         let (from, to) = torso_rows(figure, shoulder_y, width)?;

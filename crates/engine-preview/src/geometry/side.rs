@@ -53,7 +53,7 @@ impl<T> Sides<T> {
 
 impl Sides<f64> {
     pub(crate) const fn mean(&self) -> f64 {
-        (self.left + self.right) / 2.0
+        f64::midpoint(self.left, self.right)
     }
 }
 

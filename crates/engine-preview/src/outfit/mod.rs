@@ -8,7 +8,7 @@ mod upper;
 mod wearer;
 
 pub(crate) use lower::dress_lower;
-pub(crate) use painted::dress_painted;
+pub(crate) use painted::{Scene, dress_painted};
 pub(crate) use upper::dress_upper;
 pub(crate) use wearer::Wearer;
 

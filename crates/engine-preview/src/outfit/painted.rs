@@ -33,16 +33,9 @@ const SKIN: Roundness = Roundness {
     cylindrical: true,
 };
 
-/// The person in the new top. `mask` is the painted region at full size.
-pub(crate) fn dress_painted(
-    stage: &Stage<'_>,
-    mask: &Mask,
-    painted: &PaintedBody,
-    target: &Target,
-    garment: &UpperGarment,
-    extent: Extent,
-) -> RgbImage {
-    let scene = Scene::new(stage, mask, painted, target);
+/// The person of the `scene` in the new top.
+pub(crate) fn dress_painted(scene: &Scene<'_>, garment: &UpperGarment, extent: Extent) -> RgbImage {
+    let (stage, painted, target) = (scene.stage, scene.painted, scene.target);
     let plan = scene.plan(garment, extent);
     let layers = UpperLayers::warp(garment, &plan, stage);
     let Some(canvas) = scene.canvas(&layers) else {
@@ -67,7 +60,7 @@ fn scraps(alpha: &Gray) -> Mask {
 }
 
 /// A painted photo and what is known of it.
-struct Scene<'a> {
+pub(crate) struct Scene<'a> {
     stage: &'a Stage<'a>,
     painted: &'a PaintedBody,
     target: &'a Target,
@@ -80,7 +73,8 @@ struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    fn new(
+    /// `mask` is the painted region at full size.
+    pub(crate) fn new(
         stage: &'a Stage<'a>,
         mask: &Mask,
         painted: &'a PaintedBody,

@@ -42,14 +42,7 @@ impl Wearer {
 
     /// Hair in front of the shoulders.
     pub(crate) fn hair(&self) -> Mask {
-        find_hair(
-            &self.body.picture,
-            &self.body.lab,
-            &self.body.figure,
-            self.body.shoulders.top,
-            &self.target,
-            &self.palette,
-        )
+        find_hair(&self.body, &self.target, &self.palette)
     }
 
     /// The figure without its outermost pixels, where it mixes with the backdrop.

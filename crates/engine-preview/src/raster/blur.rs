@@ -1,17 +1,17 @@
 //! Gaussian smoothing of planes; the border is mirrored without repeating the edge pixel.
 
 use super::plane::{Color, Gray, Mask};
-pub use super::signal::{gaussian1d, gaussian1d_nearest, median1d, median1d_nearest};
+pub(crate) use super::signal::{gaussian1d, gaussian1d_nearest, median1d, median1d_nearest};
 
 /// Exact Gaussian, the kernel cut at four sigma. Costs `O(sigma)` per pixel.
-pub fn gaussian(plane: &Gray, sigma: f64) -> Gray {
+pub(crate) fn gaussian(plane: &Gray, sigma: f64) -> Gray {
     let flat = Flat::new(plane.width, plane.height, 1);
     let data = flat.convolve(&plane.data, &kernel(sigma));
     Gray::from_vec(plane.width, plane.height, data)
 }
 
 /// [`gaussian`] on each channel.
-pub fn gaussian_color(plane: &Color, sigma: f64) -> Color {
+pub(crate) fn gaussian_color(plane: &Color, sigma: f64) -> Color {
     let flat = Flat::new(plane.width, plane.height, 3);
     let data = flat.convolve(plane.data.as_flattened(), &kernel(sigma));
     Color::from_vec(plane.width, plane.height, unflatten(&data))
@@ -19,27 +19,27 @@ pub fn gaussian_color(plane: &Color, sigma: f64) -> Color {
 
 /// Gaussian by three fractional box filters: constant cost per pixel, within 2 % of the range of
 /// the exact result. Meant for sigma of 2 and more.
-pub fn gaussian_fast(plane: &Gray, sigma: f64) -> Gray {
+pub(crate) fn gaussian_fast(plane: &Gray, sigma: f64) -> Gray {
     let flat = Flat::new(plane.width, plane.height, 1);
     let data = flat.box_thrice(&plane.data, FractionalBox::for_sigma(sigma));
     Gray::from_vec(plane.width, plane.height, data)
 }
 
 /// [`gaussian_fast`] on each channel.
-pub fn gaussian_color_fast(plane: &Color, sigma: f64) -> Color {
+pub(crate) fn gaussian_color_fast(plane: &Color, sigma: f64) -> Color {
     let flat = Flat::new(plane.width, plane.height, 3);
     let data = flat.box_thrice(plane.data.as_flattened(), FractionalBox::for_sigma(sigma));
     Color::from_vec(plane.width, plane.height, unflatten(&data))
 }
 
 /// The exact Gaussian of the mask's indicator.
-pub fn gaussian_mask(mask: &Mask, sigma: f64) -> Gray {
+pub(crate) fn gaussian_mask(mask: &Mask, sigma: f64) -> Gray {
     gaussian(&mask.to_gray(), sigma)
 }
 
 /// Gaussian mean over the pixels of `mask` alone, everywhere, and the weight of those pixels
 /// (1 deep inside, 0 far away). Far from the mask the mean fades to 0.
-pub fn gaussian_within(plane: &Gray, mask: &Mask, sigma: f64) -> (Gray, Gray) {
+pub(crate) fn gaussian_within(plane: &Gray, mask: &Mask, sigma: f64) -> (Gray, Gray) {
     let weight = gaussian_mask(mask, sigma);
     let masked = plane.zip_with(mask, |v, inside| if *inside { *v } else { 0.0 });
     let sum = gaussian(&masked, sigma);
@@ -47,7 +47,7 @@ pub fn gaussian_within(plane: &Gray, mask: &Mask, sigma: f64) -> (Gray, Gray) {
 }
 
 /// The index in `0..len` that mirrors `index` about the centres of the edge pixels.
-pub fn reflect101(index: isize, len: usize) -> usize {
+pub(crate) fn reflect101(index: isize, len: usize) -> usize {
     if len == 1 {
         return 0;
     }

@@ -18,7 +18,7 @@ const NEIGHBOURS: [(i64, i64); 8] = [
 /// The border pixels of the part of `mask` (eight-connected) whose outline encloses most, in
 /// walking order: from its topmost row, down the left side, back over the top. Parts one pixel
 /// wide are walked both ways. Empty for an empty mask.
-pub fn contour(mask: &Mask) -> Vec<(i32, i32)> {
+pub(crate) fn contour(mask: &Mask) -> Vec<(i32, i32)> {
     let (labels, components) = label(mask, Connectivity::Eight);
     let mut best: (i64, Vec<(i32, i32)>) = (-1, Vec::new());
     for (index, component) in components.iter().enumerate() {

@@ -8,7 +8,7 @@ const NONE: u32 = u32::MAX;
 
 /// The distance from each pixel to the nearest pixel set in `targets`: 0 on them, infinite when
 /// there is none.
-pub fn to_nearest(targets: &Mask) -> Gray {
+pub(crate) fn to_nearest(targets: &Mask) -> Gray {
     let Some(nearest) = nearest(targets) else {
         return Gray::new(targets.width, targets.height, f32::INFINITY);
     };
@@ -23,7 +23,7 @@ pub fn to_nearest(targets: &Mask) -> Gray {
 }
 
 /// The index (in row order) of the target nearest to each pixel, or `None` when there is none.
-pub fn nearest(targets: &Mask) -> Option<Plane<u32>> {
+pub(crate) fn nearest(targets: &Mask) -> Option<Plane<u32>> {
     if !targets.any() {
         return None;
     }
@@ -39,7 +39,7 @@ pub fn nearest(targets: &Mask) -> Option<Plane<u32>> {
 
 /// Like [`nearest`] for the pixels set in `wanted` alone and up to a distance of `radius`; `None`
 /// for every other pixel. Much cheaper for a narrow band.
-pub fn nearest_within(targets: &Mask, wanted: &Mask, radius: usize) -> Plane<Option<u32>> {
+pub(crate) fn nearest_within(targets: &Mask, wanted: &Mask, radius: usize) -> Plane<Option<u32>> {
     let rows = nearest_in_column(targets);
     let near = dilate_disk(targets, radius);
     Plane::from_fn(targets.width, targets.height, |x, y| {

@@ -4,23 +4,23 @@ use super::blur::reflect101;
 use super::plane::{Color, Gray};
 
 /// The derivative to the right.
-pub fn sobel_x(plane: &Gray) -> Gray {
+pub(crate) fn sobel_x(plane: &Gray) -> Gray {
     filter(plane, [1.0, 2.0, 1.0], [-1.0, 0.0, 1.0])
 }
 
 /// The derivative downwards.
-pub fn sobel_y(plane: &Gray) -> Gray {
+pub(crate) fn sobel_y(plane: &Gray) -> Gray {
     filter(plane, [-1.0, 0.0, 1.0], [1.0, 2.0, 1.0])
 }
 
 /// The length of the gradient.
-pub fn sobel_magnitude(plane: &Gray) -> Gray {
+pub(crate) fn sobel_magnitude(plane: &Gray) -> Gray {
     let (dx, dy) = (sobel_x(plane), sobel_y(plane));
     dx.zip_with(&dy, |x, y| (x * x + y * y).sqrt())
 }
 
 /// The derivative of each channel to the right.
-pub fn sobel_x_color(plane: &Color) -> Color {
+pub(crate) fn sobel_x_color(plane: &Color) -> Color {
     let channels = [0, 1, 2].map(|i| sobel_x(&plane.channel(i)));
     let [a, b, c] = &channels;
     let pairs = a.zip_with(b, |&a, &b| (a, b));

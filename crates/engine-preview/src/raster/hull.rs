@@ -2,7 +2,7 @@
 
 /// A bay of an outline between two neighbouring corners of its hull.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Defect {
+pub(crate) struct Defect {
     /// Index into the outline of the hull corner before the bay.
     pub start: usize,
     /// Index of the hull corner after it.
@@ -15,7 +15,7 @@ pub struct Defect {
 
 /// The indices of the corners of the convex hull of `points`, ascending. Points on an edge of
 /// the hull are not corners.
-pub fn convex_hull(points: &[(i32, i32)]) -> Vec<usize> {
+pub(crate) fn convex_hull(points: &[(i32, i32)]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..points.len()).collect();
     order.sort_by_key(|&i| points[i]);
     order.dedup_by_key(|i| points[*i]);
@@ -55,7 +55,7 @@ fn cross(a: (i32, i32), b: (i32, i32), c: (i32, i32)) -> i64 {
 
 /// The bays of a closed outline, one for each pair of neighbouring hull corners that does not
 /// enclose a straight stretch.
-pub fn defects(outline: &[(i32, i32)]) -> Vec<Defect> {
+pub(crate) fn defects(outline: &[(i32, i32)]) -> Vec<Defect> {
     let corners = convex_hull(outline);
     if corners.len() < 3 {
         return Vec::new();

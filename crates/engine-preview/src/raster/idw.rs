@@ -15,7 +15,7 @@ const SMOOTHING: [(f64, f32); 3] = [(2.0, 3.0), (5.0, 8.0), (11.0, 18.0)];
 /// The picture with the pixels of `hole` blended from the nearest known pixels to the left, right,
 /// top and bottom, weighted by the inverse square of their distance, and smoothed the more the
 /// deeper inside. Busy surroundings join better than with a membrane.
-pub fn fill(picture: &Color, hole: &Mask) -> Color {
+pub(crate) fn fill(picture: &Color, hole: &Mask) -> Color {
     if !hole.any() {
         return picture.clone();
     }

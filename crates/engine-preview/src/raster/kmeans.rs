@@ -11,7 +11,7 @@ const LEAST_SPREAD: f64 = 3.0;
 
 /// The result of [`kmeans`]; one entry per cluster.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Clusters {
+pub(crate) struct Clusters {
     /// Mean colours.
     pub centers: Vec<[f32; 3]>,
     /// Root mean square distances to the centre, at least 3.
@@ -23,7 +23,7 @@ pub struct Clusters {
 /// Sorts `colors` into `count` clusters: the first starts at the median, each next one at a colour
 /// far from all before (not the farthest 3 %, which are outliers). Clusters may stay empty; without
 /// colours there are none.
-pub fn kmeans(colors: &[[f32; 3]], count: usize) -> Clusters {
+pub(crate) fn kmeans(colors: &[[f32; 3]], count: usize) -> Clusters {
     let colors = thin(colors);
     let Some(middle) = median_color_of(&colors) else {
         return Clusters {

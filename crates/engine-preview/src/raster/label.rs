@@ -5,7 +5,7 @@ use super::run::runs;
 
 /// Which pixels touch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Connectivity {
+pub(crate) enum Connectivity {
     /// Pixels that share an edge.
     Four,
     /// Pixels that share an edge or a corner.
@@ -14,7 +14,7 @@ pub enum Connectivity {
 
 /// One connected part of a mask.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Component {
+pub(crate) struct Component {
     /// Pixels.
     pub area: usize,
     /// The smallest box around it.
@@ -28,19 +28,19 @@ pub struct Component {
 /// The sides of a plane from which a flood enters: the top, the left, the right, and perhaps the
 /// bottom, where people are cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Border {
+pub(crate) struct Border {
     /// Whether the bottom counts.
     pub bottom: bool,
 }
 
 impl Border {
     /// All four sides.
-    pub const ALL: Self = Self { bottom: true };
+    pub(crate) const ALL: Self = Self { bottom: true };
 }
 
 /// Labels the parts of `mask`: 0 is background and label `i + 1` belongs to component `i`, in the
 /// order of their first pixels.
-pub fn label(mask: &Mask, connectivity: Connectivity) -> (Plane<u32>, Vec<Component>) {
+pub(crate) fn label(mask: &Mask, connectivity: Connectivity) -> (Plane<u32>, Vec<Component>) {
     let mut forest = Forest::new(mask, connectivity);
     let mut labels = Plane::new(mask.width, mask.height, 0);
     let mut numbers = vec![0u32; forest.runs.len()];
@@ -60,7 +60,7 @@ pub fn label(mask: &Mask, connectivity: Connectivity) -> (Plane<u32>, Vec<Compon
 }
 
 /// The components (eight-connected) of at least `fraction` of the largest one's area.
-pub fn keep_largest(mask: &Mask, fraction: f64) -> Mask {
+pub(crate) fn keep_largest(mask: &Mask, fraction: f64) -> Mask {
     let (labels, parts) = label(mask, Connectivity::Eight);
     let largest = parts.iter().map(|p| p.area).max().unwrap_or(0);
     let keep: Vec<bool> = parts
@@ -71,17 +71,17 @@ pub fn keep_largest(mask: &Mask, fraction: f64) -> Mask {
 }
 
 /// The pixels of the components whose entry in `keep` is set.
-pub fn select(labels: &Plane<u32>, keep: &[bool]) -> Mask {
+pub(crate) fn select(labels: &Plane<u32>, keep: &[bool]) -> Mask {
     labels.map(|&number| number > 0 && keep[number as usize - 1])
 }
 
 /// The pixels of component `index`, cut out of `labels`.
-pub fn component_mask(labels: &Plane<u32>, index: usize) -> Mask {
+pub(crate) fn component_mask(labels: &Plane<u32>, index: usize) -> Mask {
     labels.map(|&number| number as usize == index + 1)
 }
 
 /// The pixels of `free` that are joined (by edges) to the `border` of the plane.
-pub fn connected_to_border(free: &Mask, border: Border) -> Mask {
+pub(crate) fn connected_to_border(free: &Mask, border: Border) -> Mask {
     let (labels, parts) = label(free, Connectivity::Four);
     let touches = |r: &Rect| {
         r.y0 == 0 || r.x0 == 0 || r.x1 == free.width || (border.bottom && r.y1 == free.height)
@@ -91,7 +91,7 @@ pub fn connected_to_border(free: &Mask, border: Border) -> Mask {
 }
 
 /// The components of `mask` that contain a pixel of `seed`.
-pub fn connected_to_seed(mask: &Mask, seed: &Mask, connectivity: Connectivity) -> Mask {
+pub(crate) fn connected_to_seed(mask: &Mask, seed: &Mask, connectivity: Connectivity) -> Mask {
     let (labels, parts) = label(mask, connectivity);
     let mut keep = vec![false; parts.len()];
     for number in labels.select(seed) {

@@ -8,7 +8,7 @@ type Level = Plane<[f32; 4]>;
 
 /// The picture with the pixels of `hole` replaced by a smooth surface that joins the others. With
 /// nothing outside of the hole, black.
-pub fn fill(picture: &Color, hole: &Mask) -> Color {
+pub(crate) fn fill(picture: &Color, hole: &Mask) -> Color {
     let base = picture.zip_with(
         hole,
         |&[r, g, b], &hole| {

@@ -12,21 +12,21 @@
     reason = "pixel coordinates and colours are small; the conversions are the arithmetic"
 )]
 
-pub mod blur;
-pub mod color;
-pub mod contour;
-pub mod distance;
-pub mod gradient;
-pub mod hull;
-pub mod idw;
-pub mod kmeans;
-pub mod label;
-pub mod membrane;
-pub mod morphology;
-pub mod order;
-pub mod plane;
-pub mod polygon;
-pub mod run;
-pub mod sample;
-pub mod signal;
-pub mod surface;
+pub(crate) mod blur;
+pub(crate) mod color;
+pub(crate) mod contour;
+pub(crate) mod distance;
+pub(crate) mod gradient;
+pub(crate) mod hull;
+pub(crate) mod idw;
+pub(crate) mod kmeans;
+pub(crate) mod label;
+pub(crate) mod membrane;
+pub(crate) mod morphology;
+pub(crate) mod order;
+pub(crate) mod plane;
+pub(crate) mod polygon;
+pub(crate) mod run;
+pub(crate) mod sample;
+pub(crate) mod signal;
+pub(crate) mod surface;

@@ -8,27 +8,27 @@ use super::plane::{Gray, Mask};
 use super::run::{Run, runs};
 
 /// `iterations` erosions by the four neighbours.
-pub fn erode(mask: &Mask, iterations: usize) -> Mask {
+pub(crate) fn erode(mask: &Mask, iterations: usize) -> Mask {
     repeat(mask, iterations, |a, b| a & b)
 }
 
 /// `iterations` dilations by the four neighbours.
-pub fn dilate(mask: &Mask, iterations: usize) -> Mask {
+pub(crate) fn dilate(mask: &Mask, iterations: usize) -> Mask {
     repeat(mask, iterations, |a, b| a | b)
 }
 
 /// `iterations` erosions, then as many dilations: drops what is thin.
-pub fn open(mask: &Mask, iterations: usize) -> Mask {
+pub(crate) fn open(mask: &Mask, iterations: usize) -> Mask {
     dilate(&erode(mask, iterations), iterations)
 }
 
 /// `iterations` dilations, then as many erosions: closes gaps.
-pub fn close(mask: &Mask, iterations: usize) -> Mask {
+pub(crate) fn close(mask: &Mask, iterations: usize) -> Mask {
     erode(&dilate(mask, iterations), iterations)
 }
 
 /// [`close`] that does not eat the mask where it meets the border of the plane.
-pub fn close_padded(mask: &Mask, iterations: usize) -> Mask {
+pub(crate) fn close_padded(mask: &Mask, iterations: usize) -> Mask {
     let margin = 2 * iterations + 2;
     close(&mask.pad(margin, false), iterations).unpad(margin)
 }
@@ -78,28 +78,18 @@ fn cross(mask: &Mask, join: impl Fn(bool, bool) -> bool + Copy) -> Mask {
 }
 
 /// Dilation by a square of `2 * radius + 1` pixels.
-pub fn dilate_square(mask: &Mask, radius: usize) -> Mask {
+pub(crate) fn dilate_square(mask: &Mask, radius: usize) -> Mask {
     spread(mask, radius, |_| radius)
 }
 
 /// Erosion by a square of `2 * radius + 1` pixels; the border of the plane does not erode.
-pub fn erode_square(mask: &Mask, radius: usize) -> Mask {
+pub(crate) fn erode_square(mask: &Mask, radius: usize) -> Mask {
     dilate_square(&mask.not(), radius).not()
 }
 
 /// Dilation by a disk.
-pub fn dilate_disk(mask: &Mask, radius: usize) -> Mask {
+pub(crate) fn dilate_disk(mask: &Mask, radius: usize) -> Mask {
     spread(mask, radius, |dy| disk_reach(radius, dy))
-}
-
-/// Erosion by a disk; the border of the plane does not erode.
-pub fn erode_disk(mask: &Mask, radius: usize) -> Mask {
-    dilate_disk(&mask.not(), radius).not()
-}
-
-/// Opening by a disk: drops what no disk of that radius fits into.
-pub fn open_disk(mask: &Mask, radius: usize) -> Mask {
-    dilate_disk(&erode_disk(mask, radius), radius)
 }
 
 /// Half the width of a disk `dy` rows from its centre.
@@ -138,19 +128,19 @@ fn spread(mask: &Mask, radius: usize, reach: impl Fn(usize) -> usize) -> Mask {
 }
 
 /// The mask with everything it encloses.
-pub fn fill_holes(mask: &Mask) -> Mask {
+pub(crate) fn fill_holes(mask: &Mask) -> Mask {
     connected_to_border(&mask.not(), Border::ALL).not()
 }
 
 /// Opening of grey values by a disk: bright parts into which the disk does not fit are lowered to
 /// the brightest level at which it does.
-pub fn open_disk_gray(plane: &Gray, radius: usize) -> Gray {
+pub(crate) fn open_disk_gray(plane: &Gray, radius: usize) -> Gray {
     let eroded = extreme_disk(plane, radius, f32::min);
     extreme_disk(&eroded, radius, f32::max)
 }
 
 /// Dilation of grey values by a square of `2 * radius + 1` pixels.
-pub fn dilate_square_gray(plane: &Gray, radius: usize) -> Gray {
+pub(crate) fn dilate_square_gray(plane: &Gray, radius: usize) -> Gray {
     extreme_square(plane, radius, f32::max)
 }
 
@@ -229,6 +219,10 @@ fn double_windows(
 mod tests {
     use super::*;
     use crate::raster::plane::Rect;
+
+    fn open_disk(mask: &Mask, radius: usize) -> Mask {
+        dilate_disk(&dilate_disk(&mask.not(), radius).not(), radius)
+    }
 
     fn block(size: usize, rect: Rect) -> Mask {
         let mut mask = Mask::new(size, size, false);

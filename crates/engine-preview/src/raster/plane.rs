@@ -2,11 +2,11 @@
 
 use std::ops::{Index, IndexMut};
 
-use image::{Rgb, RgbImage};
+use image::RgbImage;
 
 /// A dense `width` by `height` array in row order.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plane<T> {
+pub(crate) struct Plane<T> {
     /// Columns.
     pub width: usize,
     /// Rows.
@@ -16,15 +16,15 @@ pub struct Plane<T> {
 }
 
 /// Which pixels belong to something.
-pub type Mask = Plane<bool>;
+pub(crate) type Mask = Plane<bool>;
 /// One number per pixel.
-pub type Gray = Plane<f32>;
+pub(crate) type Gray = Plane<f32>;
 /// Three numbers per pixel: RGB in `0..=255`, or L, a, b.
-pub type Color = Plane<[f32; 3]>;
+pub(crate) type Color = Plane<[f32; 3]>;
 
 /// A half-open box of pixels: `x0..x1` by `y0..y1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rect {
+pub(crate) struct Rect {
     /// First column.
     pub x0: usize,
     /// First row.
@@ -37,18 +37,18 @@ pub struct Rect {
 
 impl Rect {
     /// Columns.
-    pub const fn width(self) -> usize {
+    pub(crate) const fn width(self) -> usize {
         self.x1 - self.x0
     }
 
     /// Rows.
-    pub const fn height(self) -> usize {
+    pub(crate) const fn height(self) -> usize {
         self.y1 - self.y0
     }
 
     /// The box of the same shape as `[x0, x1) x [y0, y1)` in real numbers, cut to a plane of
     /// `width` by `height`; empty boxes have no width or height but are still valid.
-    pub fn clamped(bounds: [f64; 4], width: usize, height: usize) -> Self {
+    pub(crate) fn clamped(bounds: [f64; 4], width: usize, height: usize) -> Self {
         let cut = |v: f64, limit: usize| (v.max(0.0) as usize).min(limit);
         let [x0, y0, x1, y1] = bounds;
         let (x0, y0) = (cut(x0, width), cut(y0, height));
@@ -62,7 +62,7 @@ impl Rect {
 
     /// The box grown by `margin` on every side, cut to a plane of `width` by `height`.
     #[must_use]
-    pub fn grown(self, margin: usize, width: usize, height: usize) -> Self {
+    pub(crate) fn grown(self, margin: usize, width: usize, height: usize) -> Self {
         Self {
             x0: self.x0.saturating_sub(margin),
             y0: self.y0.saturating_sub(margin),
@@ -74,7 +74,7 @@ impl Rect {
 
 impl<T> Plane<T> {
     /// Wraps `data`, which must hold `width * height` values in row order.
-    pub fn from_vec(width: usize, height: usize, data: Vec<T>) -> Self {
+    pub(crate) fn from_vec(width: usize, height: usize, data: Vec<T>) -> Self {
         assert_eq!(data.len(), width * height, "BUG: plane size");
         Self {
             width,
@@ -84,7 +84,11 @@ impl<T> Plane<T> {
     }
 
     /// Evaluates `value(x, y)` at every pixel, in row order.
-    pub fn from_fn(width: usize, height: usize, mut value: impl FnMut(usize, usize) -> T) -> Self {
+    pub(crate) fn from_fn(
+        width: usize,
+        height: usize,
+        mut value: impl FnMut(usize, usize) -> T,
+    ) -> Self {
         let mut data = Vec::with_capacity(width * height);
         for y in 0..height {
             data.extend((0..width).map(|x| value(x, y)));
@@ -93,46 +97,46 @@ impl<T> Plane<T> {
     }
 
     /// `(width, height)`.
-    pub fn size(&self) -> (usize, usize) {
+    pub(crate) fn size(&self) -> (usize, usize) {
         (self.width, self.height)
     }
 
     /// One row.
-    pub fn row(&self, y: usize) -> &[T] {
+    pub(crate) fn row(&self, y: usize) -> &[T] {
         &self.data[y * self.width..][..self.width]
     }
 
     /// One row, to write to.
-    pub fn row_mut(&mut self, y: usize) -> &mut [T] {
+    pub(crate) fn row_mut(&mut self, y: usize) -> &mut [T] {
         &mut self.data[y * self.width..][..self.width]
     }
 
     /// The rows from the top.
-    pub fn rows(&self) -> impl Iterator<Item = &[T]> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &[T]> {
         self.data.chunks_exact(self.width.max(1))
     }
 }
 
 impl<T: Copy> Plane<T> {
     /// A plane of one value.
-    pub fn new(width: usize, height: usize, fill: T) -> Self {
+    pub(crate) fn new(width: usize, height: usize, fill: T) -> Self {
         Self::from_vec(width, height, vec![fill; width * height])
     }
 
     /// The value at a pixel, if the pixel is inside.
-    pub fn get(&self, x: i64, y: i64) -> Option<&T> {
+    pub(crate) fn get(&self, x: i64, y: i64) -> Option<&T> {
         let (x, y) = (usize::try_from(x).ok()?, usize::try_from(y).ok()?);
         (x < self.width && y < self.height).then(|| &self[(x, y)])
     }
 
     /// Applies `f` to each value.
-    pub fn map<U>(&self, f: impl FnMut(&T) -> U) -> Plane<U> {
+    pub(crate) fn map<U>(&self, f: impl FnMut(&T) -> U) -> Plane<U> {
         let data = self.data.iter().map(f).collect();
         Plane::from_vec(self.width, self.height, data)
     }
 
     /// Joins two planes of one size pixel by pixel.
-    pub fn zip_with<U: Copy, V>(
+    pub(crate) fn zip_with<U: Copy, V>(
         &self,
         other: &Plane<U>,
         mut f: impl FnMut(&T, &U) -> V,
@@ -145,7 +149,7 @@ impl<T: Copy> Plane<T> {
 
     /// The pixels of `rect`, which must lie inside.
     #[must_use]
-    pub fn crop(&self, rect: Rect) -> Self {
+    pub(crate) fn crop(&self, rect: Rect) -> Self {
         let mut data = Vec::with_capacity(rect.width() * rect.height());
         for y in rect.y0..rect.y1 {
             data.extend_from_slice(&self.row(y)[rect.x0..rect.x1]);
@@ -154,7 +158,7 @@ impl<T: Copy> Plane<T> {
     }
 
     /// Writes `patch` with its top left corner at `(x0, y0)`; it must fit.
-    pub fn paste(&mut self, patch: &Self, x0: usize, y0: usize) {
+    pub(crate) fn paste(&mut self, patch: &Self, x0: usize, y0: usize) {
         for (y, row) in patch.rows().enumerate() {
             self.row_mut(y0 + y)[x0..x0 + patch.width].copy_from_slice(row);
         }
@@ -162,7 +166,7 @@ impl<T: Copy> Plane<T> {
 
     /// The plane with a frame of `margin` pixels of `fill` around it.
     #[must_use]
-    pub fn pad(&self, margin: usize, fill: T) -> Self {
+    pub(crate) fn pad(&self, margin: usize, fill: T) -> Self {
         let mut padded = Self::new(self.width + 2 * margin, self.height + 2 * margin, fill);
         padded.paste(self, margin, margin);
         padded
@@ -170,7 +174,7 @@ impl<T: Copy> Plane<T> {
 
     /// The plane without its outer `margin` pixels; undoes [`pad`](Self::pad).
     #[must_use]
-    pub fn unpad(&self, margin: usize) -> Self {
+    pub(crate) fn unpad(&self, margin: usize) -> Self {
         self.crop(Rect {
             x0: margin,
             y0: margin,
@@ -180,14 +184,14 @@ impl<T: Copy> Plane<T> {
     }
 
     /// Sets each pixel of `rect`, which must lie inside.
-    pub fn fill_rect(&mut self, rect: Rect, value: T) {
+    pub(crate) fn fill_rect(&mut self, rect: Rect, value: T) {
         for y in rect.y0..rect.y1 {
             self.row_mut(y)[rect.x0..rect.x1].fill(value);
         }
     }
 
     /// The values where `mask` is set, in row order.
-    pub fn select(&self, mask: &Mask) -> Vec<T> {
+    pub(crate) fn select(&self, mask: &Mask) -> Vec<T> {
         let pairs = self.data.iter().zip(&mask.data);
         pairs
             .filter(|(_, inside)| **inside)
@@ -214,45 +218,45 @@ impl<T> IndexMut<(usize, usize)> for Plane<T> {
 impl Mask {
     /// Pixels in both.
     #[must_use]
-    pub fn and(&self, other: &Self) -> Self {
+    pub(crate) fn and(&self, other: &Self) -> Self {
         self.zip_with(other, |a, b| a & b)
     }
 
     /// Pixels in either.
     #[must_use]
-    pub fn or(&self, other: &Self) -> Self {
+    pub(crate) fn or(&self, other: &Self) -> Self {
         self.zip_with(other, |a, b| a | b)
     }
 
     /// Pixels in `self` that are not in `other`.
     #[must_use]
-    pub fn minus(&self, other: &Self) -> Self {
+    pub(crate) fn minus(&self, other: &Self) -> Self {
         self.zip_with(other, |&a, &b| a && !b)
     }
 
     /// Pixels that are not set.
     #[must_use]
-    pub fn not(&self) -> Self {
+    pub(crate) fn not(&self) -> Self {
         self.map(|a| !a)
     }
 
     /// The number of pixels set.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.data.iter().map(|&v| usize::from(v)).sum()
     }
 
     /// The share of pixels set; 0 for an empty plane.
-    pub fn coverage(&self) -> f64 {
+    pub(crate) fn coverage(&self) -> f64 {
         self.count() as f64 / self.data.len().max(1) as f64
     }
 
     /// Whether any pixel is set.
-    pub fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         self.data.contains(&true)
     }
 
     /// The smallest box around the pixels set.
-    pub fn bounds(&self) -> Option<Rect> {
+    pub(crate) fn bounds(&self) -> Option<Rect> {
         let mut found: Option<Rect> = None;
         for (y, row) in self.rows().enumerate() {
             let Some(first) = row.iter().position(|&v| v) else {
@@ -273,33 +277,26 @@ impl Mask {
     }
 
     /// 1 where set, 0 elsewhere.
-    pub fn to_gray(&self) -> Gray {
+    pub(crate) fn to_gray(&self) -> Gray {
         self.map(|&v| f32::from(u8::from(v)))
     }
 }
 
 impl Color {
     /// The pixels of an 8-bit image.
-    pub fn from_image(image: &RgbImage) -> Self {
+    pub(crate) fn from_image(image: &RgbImage) -> Self {
         let data = image.pixels().map(|p| p.0.map(f32::from)).collect();
         Self::from_vec(image.width() as usize, image.height() as usize, data)
     }
 
-    /// Rounds to 8 bits, clamping to `0..=255`.
-    pub fn to_image(&self) -> RgbImage {
-        RgbImage::from_fn(self.width as u32, self.height as u32, |x, y| {
-            Rgb(self[(x as usize, y as usize)].map(to_byte))
-        })
-    }
-
     /// One of the three channels.
-    pub fn channel(&self, index: usize) -> Gray {
+    pub(crate) fn channel(&self, index: usize) -> Gray {
         self.map(|v| v[index])
     }
 }
 
 /// The nearest 8-bit value, ties to even.
-pub fn to_byte(value: f32) -> u8 {
+pub(crate) fn to_byte(value: f32) -> u8 {
     value.round_ties_even().clamp(0.0, 255.0) as u8
 }
 

@@ -1,6 +1,6 @@
 //! Drawing of polygons and lines into masks.
 
-pub use super::contour::contour;
+pub(crate) use super::contour::contour;
 use super::plane::Mask;
 use crate::geometry::Point;
 

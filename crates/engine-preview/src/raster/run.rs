@@ -5,7 +5,7 @@ use crate::geometry::Side;
 
 /// A run of pixels in a row, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Run {
+pub(crate) struct Run {
     /// First pixel.
     pub start: usize,
     /// Last pixel.
@@ -14,12 +14,12 @@ pub struct Run {
 
 impl Run {
     /// Number of pixels.
-    pub fn len(self) -> usize {
+    pub(crate) fn len(self) -> usize {
         self.end - self.start + 1
     }
 
     /// The middle of the run.
-    pub fn center(self) -> f64 {
+    pub(crate) fn center(self) -> f64 {
         (self.start + self.end) as f64 / 2.0
     }
 
@@ -53,7 +53,7 @@ impl Run {
 }
 
 /// The runs of row `y`, from left to right.
-pub fn runs(mask: &Mask, y: usize) -> Vec<Run> {
+pub(crate) fn runs(mask: &Mask, y: usize) -> Vec<Run> {
     let mut found = Vec::new();
     let mut start = None;
     for (x, &set) in mask.row(y).iter().enumerate() {
@@ -79,14 +79,14 @@ pub fn runs(mask: &Mask, y: usize) -> Vec<Run> {
 }
 
 /// The run of row `y` that holds `x`, or else the nearest one; the longer of two equally near.
-pub fn central_run(mask: &Mask, y: usize, x: f64) -> Option<Run> {
+pub(crate) fn central_run(mask: &Mask, y: usize, x: f64) -> Option<Run> {
     runs(mask, y)
         .into_iter()
         .min_by(|a, b| a.gap(x).total_cmp(&b.gap(x)).then(b.len().cmp(&a.len())))
 }
 
 /// From the first to the last set pixel of row `y`.
-pub fn extent(mask: &Mask, y: usize) -> Option<Run> {
+pub(crate) fn extent(mask: &Mask, y: usize) -> Option<Run> {
     let row = mask.row(y);
     let start = row.iter().position(|&set| set)?;
     let end = row.iter().rposition(|&set| set)?;
@@ -94,12 +94,12 @@ pub fn extent(mask: &Mask, y: usize) -> Option<Run> {
 }
 
 /// The first set row of every column.
-pub fn top_profile(mask: &Mask) -> Vec<Option<f64>> {
+pub(crate) fn top_profile(mask: &Mask) -> Vec<Option<f64>> {
     profile(mask, 0..mask.height)
 }
 
 /// The last set row of every column.
-pub fn bottom_profile(mask: &Mask) -> Vec<Option<f64>> {
+pub(crate) fn bottom_profile(mask: &Mask) -> Vec<Option<f64>> {
     profile(mask, (0..mask.height).rev())
 }
 

@@ -3,10 +3,10 @@
 
 use image::RgbImage;
 
-use super::plane::{Color, Gray, Mask, Plane, Rect};
+use super::plane::{Color, Mask, Plane, Rect};
 
 /// Values that can be averaged.
-pub trait Sample: Copy {
+pub(crate) trait Sample: Copy {
     /// Nothing.
     const ZERO: Self;
     /// `self + weight * other`.
@@ -32,18 +32,9 @@ impl Sample for [f32; 3] {
     }
 }
 
-/// How values between pixels are found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interpolation {
-    /// From 2 by 2 pixels.
-    Bilinear,
-    /// From 4 by 4 pixels by the cubic with slope -0.75: sharper, may overshoot.
-    Bicubic,
-}
-
 /// What lies beyond the border.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Border<T> {
+pub(crate) enum Border<T> {
     /// The nearest pixel.
     Replicate,
     /// This value.
@@ -58,12 +49,12 @@ struct Taps {
 
 /// Averages the source pixels under each target pixel, parts of pixels by their share. Axes that
 /// do not shrink are interpolated.
-pub fn resize_area<T: Sample>(plane: &Plane<T>, width: usize, height: usize) -> Plane<T> {
+pub(crate) fn resize_area<T: Sample>(plane: &Plane<T>, width: usize, height: usize) -> Plane<T> {
     shrink(plane.size(), (width, height), |y, x| plane[(x, y)])
 }
 
 /// [`resize_area`] straight from an 8-bit image, without a full-size float copy.
-pub fn shrink_image(image: &RgbImage, width: usize, height: usize) -> Color {
+pub(crate) fn shrink_image(image: &RgbImage, width: usize, height: usize) -> Color {
     let stride = image.width() as usize * 3;
     let bytes = image.as_raw();
     let size = (image.width() as usize, image.height() as usize);
@@ -155,7 +146,11 @@ fn linear_taps(position: f64, from: usize) -> Taps {
 }
 
 /// Interpolates linearly to a new size; the border pixel is repeated.
-pub fn resize_bilinear<T: Sample>(plane: &Plane<T>, width: usize, height: usize) -> Plane<T> {
+pub(crate) fn resize_bilinear<T: Sample>(
+    plane: &Plane<T>,
+    width: usize,
+    height: usize,
+) -> Plane<T> {
     resize_region(
         plane,
         (width, height),
@@ -169,7 +164,7 @@ pub fn resize_bilinear<T: Sample>(plane: &Plane<T>, width: usize, height: usize)
 }
 
 /// The pixels of `region` of what [`resize_bilinear`] to `(width, height)` would give.
-pub fn resize_region<T: Sample>(
+pub(crate) fn resize_region<T: Sample>(
     plane: &Plane<T>,
     (width, height): (usize, usize),
     region: Rect,
@@ -195,48 +190,21 @@ pub fn resize_region<T: Sample>(
     out
 }
 
-/// Interpolates by cubics to a new size; the border pixel is repeated.
-pub fn resize_bicubic<T: Sample>(plane: &Plane<T>, width: usize, height: usize) -> Plane<T> {
-    let at = |x: usize, y: usize| {
-        let x = source_position(x, plane.width, width);
-        let y = source_position(y, plane.height, height);
-        bicubic(plane, x, y, Border::Replicate)
-    };
-    Plane::from_fn(width, height, at)
-}
-
 /// The pixels at least half covered after [`resize_area`].
-pub fn resize_mask_area(mask: &Mask, width: usize, height: usize) -> Mask {
+pub(crate) fn resize_mask_area(mask: &Mask, width: usize, height: usize) -> Mask {
     resize_area(&mask.to_gray(), width, height).map(|&v| v > 0.5)
 }
 
 /// Takes the pixel under the top left corner of each target pixel.
-pub fn resize_mask_nearest(mask: &Mask, width: usize, height: usize) -> Mask {
+pub(crate) fn resize_mask_nearest(mask: &Mask, width: usize, height: usize) -> Mask {
     let at = |i: usize, from: usize, to: usize| (i * from / to).min(from - 1);
     Mask::from_fn(width, height, |x, y| {
         mask[(at(x, mask.width, width), at(y, mask.height, height))]
     })
 }
 
-/// The values of `plane` at the positions `(map_x, map_y)`, both of the size of the result.
-pub fn remap<T: Sample>(
-    plane: &Plane<T>,
-    map_x: &Gray,
-    map_y: &Gray,
-    interpolation: Interpolation,
-    border: Border<T>,
-) -> Plane<T> {
-    map_x.zip_with(map_y, |&x, &y| {
-        let (x, y) = (f64::from(x), f64::from(y));
-        match interpolation {
-            Interpolation::Bilinear => bilinear(plane, x, y, border),
-            Interpolation::Bicubic => bicubic(plane, x, y, border),
-        }
-    })
-}
-
 /// The value of `plane` at a position, from the 2 by 2 pixels around.
-pub fn bilinear<T: Sample>(plane: &Plane<T>, x: f64, y: f64, border: Border<T>) -> T {
+pub(crate) fn bilinear<T: Sample>(plane: &Plane<T>, x: f64, y: f64, border: Border<T>) -> T {
     let (left, top) = (x.floor(), y.floor());
     let (fx, fy) = ((x - left) as f32, (y - top) as f32);
     convolve(
@@ -249,7 +217,7 @@ pub fn bilinear<T: Sample>(plane: &Plane<T>, x: f64, y: f64, border: Border<T>) 
 }
 
 /// The value of `plane` at a position, from the 4 by 4 pixels around.
-pub fn bicubic<T: Sample>(plane: &Plane<T>, x: f64, y: f64, border: Border<T>) -> T {
+pub(crate) fn bicubic<T: Sample>(plane: &Plane<T>, x: f64, y: f64, border: Border<T>) -> T {
     let (left, top) = (x.floor(), y.floor());
     let (fx, fy) = (cubic((x - left) as f32), cubic((y - top) as f32));
     convolve(plane, (left as i64 - 1, top as i64 - 1), fx, fy, border)
@@ -307,6 +275,7 @@ fn convolve<T: Sample, const N: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::raster::plane::Gray;
 
     #[test]
     fn areas_average_whole_and_partial_pixels() {
@@ -333,8 +302,6 @@ mod tests {
         let linear = resize_bilinear(&ramp, 20, 1);
         assert!((linear[(10, 0)] - 4.75).abs() < 1e-5);
         assert!(linear[(0, 0)].abs() < 1e-5 && (linear[(19, 0)] - 9.0).abs() < 1e-5);
-        // The cubic of this slope bends ramps a little.
-        assert!((resize_bicubic(&ramp, 20, 1)[(10, 0)] - 4.75).abs() < 0.1);
     }
 
     #[test]
@@ -353,18 +320,10 @@ mod tests {
     #[test]
     fn maps_read_between_pixels_and_past_the_border() {
         let plane = Gray::from_fn(4, 4, |x, y| (x * 10 + y) as f32);
-        let x = Gray::from_vec(3, 1, vec![1.5, -3.0, 2.0]);
-        let y = Gray::from_vec(3, 1, vec![0.25, 1.0, 2.0]);
-        let held = remap(&plane, &x, &y, Interpolation::Bilinear, Border::Replicate);
-        assert_eq!(held.data, [15.25, 1.0, 22.0]);
-        let black = remap(
-            &plane,
-            &x,
-            &y,
-            Interpolation::Bicubic,
-            Border::Constant(-1.0),
-        );
-        assert!((black.data[1] + 1.0).abs() < 1e-6 && (black.data[2] - 22.0).abs() < 1e-5);
+        let near = |x, y| bilinear(&plane, x, y, Border::Replicate);
+        assert!((near(1.5, 0.25) - 15.25).abs() < 1e-6 && (near(-3.0, 1.0) - 1.0).abs() < 1e-6);
+        let sharp = |x, y| bicubic(&plane, x, y, Border::Constant(-1.0));
+        assert!((sharp(-3.0, 1.0) + 1.0).abs() < 1e-6 && (sharp(2.0, 2.0) - 22.0).abs() < 1e-5);
     }
 
     #[test]

@@ -2,22 +2,22 @@
 
 /// Gaussian smoothing, the kernel cut at four sigma; the signal is mirrored at its ends, the last
 /// sample repeated.
-pub fn gaussian1d(signal: &[f64], sigma: f64) -> Vec<f64> {
+pub(crate) fn gaussian1d(signal: &[f64], sigma: f64) -> Vec<f64> {
     smooth(signal, sigma, Edge::Reflect)
 }
 
 /// [`gaussian1d`] of the signal continued by its end values.
-pub fn gaussian1d_nearest(signal: &[f64], sigma: f64) -> Vec<f64> {
+pub(crate) fn gaussian1d_nearest(signal: &[f64], sigma: f64) -> Vec<f64> {
     smooth(signal, sigma, Edge::Nearest)
 }
 
 /// The median of each window of `size` (odd) samples; mirrored like [`gaussian1d`].
-pub fn median1d(signal: &[f64], size: usize) -> Vec<f64> {
+pub(crate) fn median1d(signal: &[f64], size: usize) -> Vec<f64> {
     running_median(signal, size, Edge::Reflect)
 }
 
 /// [`median1d`] of the signal continued by its end values.
-pub fn median1d_nearest(signal: &[f64], size: usize) -> Vec<f64> {
+pub(crate) fn median1d_nearest(signal: &[f64], size: usize) -> Vec<f64> {
     running_median(signal, size, Edge::Nearest)
 }
 

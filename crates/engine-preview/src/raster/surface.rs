@@ -12,7 +12,7 @@ const LEAST_NOISE: f64 = 0.25;
 
 /// A fitted surface.
 #[derive(Debug, Clone)]
-pub struct Surface {
+pub(crate) struct Surface {
     /// The surface at every pixel.
     pub plane: Color,
     /// Noise of the samples around it: a robust standard deviation, at least 0.25.
@@ -23,7 +23,7 @@ pub struct Surface {
 
 /// The pixels along the border of a plane, `fraction` of its shorter side deep, with or without
 /// the bottom.
-pub fn frame_mask(width: usize, height: usize, fraction: f64, bottom: bool) -> Mask {
+pub(crate) fn frame_mask(width: usize, height: usize, fraction: f64, bottom: bool) -> Mask {
     let depth = (fraction * width.min(height) as f64)
         .round_ties_even()
         .max(2.0) as usize;
@@ -35,7 +35,12 @@ pub fn frame_mask(width: usize, height: usize, fraction: f64, bottom: bool) -> M
 /// Fits a polynomial (`order` 1 or 2 in x and y) to each channel of the pixels of `samples` by
 /// reweighted least squares: samples far from the surface lose their weight, so that it follows
 /// the backdrop and not what stands before it. `samples` must not be empty.
-pub fn fit_surface(colors: &Color, samples: &Mask, order: usize, iterations: usize) -> Surface {
+pub(crate) fn fit_surface(
+    colors: &Color,
+    samples: &Mask,
+    order: usize,
+    iterations: usize,
+) -> Surface {
     let basis = Basis::new(colors, order);
     let positions = thin(samples);
     let rows: Vec<[f64; 6]> = positions.iter().map(|&(x, y)| basis.at(x, y)).collect();
