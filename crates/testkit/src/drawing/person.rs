@@ -95,6 +95,18 @@ pub enum OldTop {
 }
 
 impl Person {
+    /// The pixel of a place on the body: `u` to the right of its axis and `v` under the corners of
+    /// the shoulders, in shoulder widths. The chin is at v = -0.36, the waist at 0.95.
+    pub fn pixel(&self, u: f32, v: f32) -> (u32, u32) {
+        let (x, y) = self.frame().place((u, v));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "negative places are cut to the picture's edge"
+        )]
+        (x.round() as u32, y.round() as u32)
+    }
+
     /// Where the body's coordinates lie in the picture.
     pub(super) fn frame(&self) -> Frame {
         #[expect(clippy::cast_precision_loss, reason = "a picture's sides are small")]

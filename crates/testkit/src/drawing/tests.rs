@@ -20,17 +20,6 @@ fn people() -> Vec<Person> {
         .collect()
 }
 
-/// Where a body part lies, in pixels.
-fn at(person: &Person, u: f32, v: f32) -> (u32, u32) {
-    let (x, y) = person.frame().place((u, v));
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "within the picture"
-    )]
-    (x as u32, y as u32)
-}
-
 fn distance(a: Rgb<u8>, b: Rgb<u8>) -> u32 {
     a.0.iter()
         .zip(b.0)
@@ -61,7 +50,7 @@ fn the_same_parameters_draw_the_same_picture() {
 fn every_person_has_skin_where_skin_is_and_cloth_where_cloth_is() {
     for person in people() {
         let photo = draw_person(&person);
-        let pixel = |u: f32, v: f32| *photo.get_pixel(at(&person, u, v).0, at(&person, u, v).1);
+        let pixel = |u: f32, v: f32| *photo.get_pixel(person.pixel(u, v).0, person.pixel(u, v).1);
         for (u, v) in [
             (0.06, -0.66),
             (0.12, -0.47),
@@ -122,7 +111,7 @@ fn paint_covers_its_region_and_nothing_else() {
             let untouched = painted.get_pixel(x, y) == pixel;
             assert_ne!(mask.contains(x, y), untouched, "{region:?} at {x}, {y}");
         }
-        let (x, y) = at(&person, 0.0, -0.5);
+        let (x, y) = person.pixel(0.0, -0.5);
         assert!(!mask.contains(x, y), "{region:?} covers the face");
     }
 }
