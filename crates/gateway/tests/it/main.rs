@@ -1,0 +1,17 @@
+//! The gateway over real sockets, with a store and pictures on disk and a node that does as it is
+//! told.
+
+#![allow(clippy::unwrap_used, reason = "a test states what it expects")]
+
+mod callback;
+mod contract;
+mod credit;
+mod dispatch;
+mod fetch;
+mod field;
+mod guard;
+mod host;
+mod input;
+mod keep;
+mod limit;
+mod stage;
