@@ -421,9 +421,10 @@ async fn answer(request: Request<Incoming>, inner: Arc<Inner>) -> Answer {
 async fn offer(request: Request<Incoming>, inner: &Arc<Inner>, admitted: bool) -> Answer {
     let (head, body) = request.into_parts();
     let headers = head.headers;
-    let reaction = match admitted {
-        true => inner.update(next_reaction),
-        false => Reaction::refuse(401, "Unauthorized"),
+    let reaction = if admitted {
+        inner.update(next_reaction)
+    } else {
+        Reaction::refuse(401, "Unauthorized")
     };
     if matches!(reaction, Reaction::DropAtHead) {
         let offer = Offer {
@@ -493,12 +494,12 @@ async fn react(inner: &Arc<Inner>, reaction: Reaction, job_id: String) -> Answer
 }
 
 async fn report(inner: &Inner, job_id: &str, outcome: &Outcome) -> Reported {
-    let reporter = inner.update(|state| {
+    let sender = inner.update(|state| {
         state.current.take_if(|current| current == job_id);
         state.reporter.clone()
     });
-    let reporter = reporter.expect("the node was told where to report");
-    let reported = reporter.send(job_id, outcome).await;
+    let sender = sender.expect("the node was told where to report");
+    let reported = sender.send(job_id, outcome).await;
     inner.update(|state| state.reports.push(reported.clone()));
     reported
 }
