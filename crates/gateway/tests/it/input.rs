@@ -11,7 +11,10 @@ use tryon_testkit::{
     upload,
 };
 
-use crate::stage::{TestApp, clothes, data_url, hairstyle, result, tattoo};
+use crate::{
+    host::Host,
+    stage::{TestApp, clothes, data_url, hairstyle, result, tattoo},
+};
 
 #[tokio::test]
 async fn a_picture_that_is_none_is_named_with_what_is_wrong() {
@@ -204,4 +207,23 @@ async fn a_job_with_some_pictures_at_its_deadline_delivers_those() {
     assert_eq!(app.wait_for_outputs(job).await.len(), 1);
     assert_eq!(app.balance(&app.owner).await.available(), 99);
     app.check_books().await;
+}
+
+#[tokio::test]
+async fn a_deadline_ends_a_job_whose_pictures_do_not_come() {
+    let host = Host::start().await;
+    let app = TestApp::start_with(|config| {
+        config.fetch.allow_private = true;
+    })
+    .await;
+    let job = app
+        .submit(json!({"garment_image": host.url("/mute")}))
+        .await;
+    assert_eq!(app.job(job).await.state, JobState::Accepted);
+    app.clock.advance(app.config.jobs.deadline.duration());
+    let (name, _) = app.wait_for_failure(job).await;
+    assert_eq!(name, "Timeout");
+    app.wait_until_inputs_are_gone().await;
+    assert!(app.node.offers().is_empty());
+    assert_eq!(app.balance(&app.owner).await.available(), 100);
 }
