@@ -4,8 +4,9 @@ use image::{RgbImage, RgbaImage};
 use serde::{Deserialize, Serialize};
 use tryon_core::{
     category::Category,
-    task::{Haircut, ModerationLevel, Provider, Region, Task},
+    task::{Haircut, ModerationLevel, OutputFormat, Provider, Region, Task},
 };
+use tryon_picture::{PictureError, encode_jpeg, encode_png};
 
 /// A model that is loaded and ready to run requests, one at a time.
 pub trait Engine: Send {
@@ -111,6 +112,27 @@ pub struct Output {
     pub picture: RgbImage,
     /// Keyword and text pairs to be written into the file.
     pub metadata: Vec<(String, String)>,
+}
+
+/// Of 100: differences to the original are not seen, at a fifth of a PNG's size.
+const JPEG_QUALITY: u8 = 92;
+
+impl Output {
+    /// The file: the picture with its metadata as texts (PNG) or as one comment (JPEG).
+    pub fn encode(&self, format: OutputFormat) -> Result<Vec<u8>, PictureError> {
+        let texts = self.metadata.iter();
+        match format {
+            OutputFormat::Png => {
+                let texts = texts.map(|(key, text)| (key.as_str(), text.as_str()));
+                encode_png(&self.picture, &texts.collect::<Vec<_>>())
+            }
+            OutputFormat::Jpeg => {
+                let lines = texts.map(|(key, text)| format!("{key}: {text}"));
+                let comment = lines.collect::<Vec<_>>().join("\n");
+                encode_jpeg(&self.picture, JPEG_QUALITY, &comment)
+            }
+        }
+    }
 }
 
 /// How far a run is.

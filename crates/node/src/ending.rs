@@ -6,8 +6,6 @@ use tryon_core::{error::JobErrorCode, task::OutputFormat};
 use tryon_engine::{Output, Refusal, supervisor::RunError};
 use tryon_picture::PictureError;
 
-/// Of 100: differences to the original are not seen, at a fifth of a PNG's size.
-const JPEG_QUALITY: u8 = 92;
 /// The engine's last words may be long; this many characters of them are told.
 const REASON_CHARS: usize = 500;
 
@@ -55,23 +53,7 @@ pub(crate) struct Encoded {
 
 /// Encodes what the engine made, with its texts. Takes a core for a while.
 pub(crate) fn encode(output: &Output, format: OutputFormat) -> Result<Encoded, ResultError> {
-    let bytes = match format {
-        OutputFormat::Png => {
-            let texts = output.metadata.iter();
-            let texts: Vec<_> = texts
-                .map(|(key, text)| (key.as_str(), text.as_str()))
-                .collect();
-            tryon_picture::encode_png(&output.picture, &texts)
-        }
-        OutputFormat::Jpeg => {
-            let lines = output
-                .metadata
-                .iter()
-                .map(|(key, text)| format!("{key}: {text}"));
-            let comment = lines.collect::<Vec<_>>().join("\n");
-            tryon_picture::encode_jpeg(&output.picture, JPEG_QUALITY, &comment)
-        }
-    };
+    let bytes = output.encode(format).map_err(|error| unwritable(&error))?;
     let (width, height) = output.picture.dimensions();
     let image = ResultImage {
         format,
@@ -80,7 +62,7 @@ pub(crate) fn encode(output: &Output, format: OutputFormat) -> Result<Encoded, R
     };
     Ok(Encoded {
         image,
-        bytes: bytes.map_err(|error| unwritable(&error))?.into(),
+        bytes: bytes.into(),
     })
 }
 

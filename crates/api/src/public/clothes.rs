@@ -140,7 +140,7 @@ fn clothing(subcategory: Option<&Text<'_>>) -> Result<Category, RequestFault> {
         Some("dresses") => Ok(Category::OnePieces),
         Some(other) => Err(RequestFault::wrong(
             "subcategory",
-            format!("`{}` is not one of tops, bottoms, dresses", shorten(other)),
+            &format!("`{}` is not one of tops, bottoms, dresses", shorten(other)),
         )),
         None => Err(RequestFault::Missing {
             field: "subcategory",
@@ -154,7 +154,7 @@ fn unknown_category(name: &str) -> RequestFault {
     let name = shorten(name);
     RequestFault::wrong(
         "category",
-        format!("`{name}` is not one of {known}, clothing"),
+        &format!("`{name}` is not one of {known}, clothing"),
     )
 }
 

@@ -58,7 +58,7 @@ pub enum RequestFault {
 }
 
 impl RequestFault {
-    pub(super) fn wrong(field: &'static str, reason: impl ToString) -> Self {
+    pub(super) fn wrong(field: &'static str, reason: &impl ToString) -> Self {
         Self::WrongValue {
             field,
             reason: reason.to_string(),

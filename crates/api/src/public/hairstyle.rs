@@ -48,7 +48,7 @@ impl<'a> HairstyleRequest<'a> {
                 reason: "name one, such as `BobCut`",
             })?
             .parse()
-            .map_err(|error| RequestFault::wrong("haircut", error))?;
+            .map_err(|error| RequestFault::wrong("haircut", &error))?;
         let hair_color = words("hair_color", self.hair_color.as_ref())?;
         let format = self.output_format.as_ref();
         Ok(Submission {

@@ -40,9 +40,9 @@ impl<'a> ImageSource<'a> {
         {
             return parse_url(field, &text).map(Self::Url);
         }
-        let start = base64_start(&text).ok_or_else(|| RequestFault::wrong(field, NEEDED))?;
+        let start = base64_start(&text).ok_or_else(|| RequestFault::wrong(field, &NEEDED))?;
         if text.len() == start {
-            return Err(RequestFault::wrong(field, "the data URL holds no picture"));
+            return Err(RequestFault::wrong(field, &"the data URL holds no picture"));
         }
         Ok(Self::Base64(match text {
             Cow::Borrowed(text) => Cow::Borrowed(&text[start..]),
@@ -75,5 +75,5 @@ fn parse_url(field: &'static str, text: &str) -> Result<Url, RequestFault> {
     Url::parse(text)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        .ok_or_else(|| RequestFault::wrong(field, NEEDED))
+        .ok_or_else(|| RequestFault::wrong(field, &NEEDED))
 }

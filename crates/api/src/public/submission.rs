@@ -109,7 +109,7 @@ where
 {
     let parse = |text: &Text<'_>| text.0.parse();
     let value = text.map_or(Ok(default), parse);
-    value.map_err(|error| RequestFault::wrong(field, error))
+    value.map_err(|error| RequestFault::wrong(field, &error))
 }
 
 /// A text in the client's words; `None` where it is absent or blank.
@@ -142,6 +142,6 @@ pub(super) fn samples(number: Option<Whole>) -> Result<u8, RequestFault> {
         .filter(|number| RANGE.contains(number))
         .ok_or_else(|| {
             let reason = format!("{number} is not a whole number from 1 to {MAX_SAMPLES}");
-            RequestFault::wrong("num_samples", reason)
+            RequestFault::wrong("num_samples", &reason)
         })
 }

@@ -49,7 +49,7 @@ impl<'a> TattooRequest<'a> {
         let placement = words("placement", self.placement.as_ref())?;
         let region = self.region.map(|RegionField(region)| region);
         let region = region.map(Region::validate).transpose();
-        let region = region.map_err(|error| RequestFault::wrong("region", error))?;
+        let region = region.map_err(|error| RequestFault::wrong("region", &error))?;
         let format = self.output_format.as_ref();
         Ok(Submission {
             options: TaskOptions::Tattoo { placement, region },

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     io::{self, BufRead, BufReader, BufWriter, Read},
+    os::unix::process::CommandExt as _,
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
@@ -47,6 +48,8 @@ impl Worker {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            // A Ctrl-C at the node's terminal is the node's to handle: it lets the run end.
+            .process_group(0)
             .spawn()?;
         let piped = "BUG: all three were asked to be piped";
         let orders = write_orders(process.stdin.take().expect(piped));

@@ -4,16 +4,15 @@
 //! or not.
 
 mod fault;
-mod seconds;
 mod section;
 
 pub use fault::ConfigFault;
-pub use seconds::Seconds;
 pub use section::{
     AssetServiceConfig, LimitsConfig, LoadBalancerConfig, LoggingConfig, Mode, ModelConfig,
     ModelType, Resolution, SecurityConfig, ServerConfig, SpoolConfig,
 };
 use serde::{Deserialize, Serialize};
+pub use tryon_core::time::Seconds;
 
 /// The configuration of a node.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
