@@ -13,7 +13,7 @@ use crate::failure::Failure;
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How long one request may take.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Talks to a gateway with an account's key.
 pub(crate) struct Client {
@@ -29,7 +29,8 @@ struct Submitted {
 
 #[derive(Deserialize)]
 struct Status {
-    status: String,
+    #[serde(rename = "status")]
+    state: String,
     #[serde(default)]
     output: Vec<String>,
     error: Option<JobFailure>,
@@ -39,6 +40,16 @@ struct Status {
 struct JobFailure {
     name: String,
     message: String,
+}
+
+#[derive(Deserialize)]
+struct CreditsAnswer {
+    credits: Credits,
+}
+
+#[derive(Deserialize)]
+struct Credits {
+    on_demand: i64,
 }
 
 #[derive(Deserialize, Default)]
@@ -52,13 +63,21 @@ impl Client {
     /// A client of the gateway at `url`, such as `http://127.0.0.1:8080`.
     pub(crate) fn new(url: &str, key: Secret) -> Result<Self, Failure> {
         let http = reqwest::Client::builder().timeout(TIMEOUT).build();
-        let http = http.map_err(|error| Failure::from_error("no HTTP client can be had", &error))?;
-        Ok(Self { http, base: format!("{}/api/v1", url.trim_end_matches('/')), key })
+        let http =
+            http.map_err(|error| Failure::from_error("no HTTP client can be had", &error))?;
+        Ok(Self {
+            http,
+            base: format!("{}/api/v1", url.trim_end_matches('/')),
+            key,
+        })
     }
 
     /// Submits a job to `/tryon/{task}` and returns its id.
     pub(crate) async fn submit(&self, task: &str, body: &Value) -> Result<String, Failure> {
-        let request = self.http.post(format!("{}/tryon/{task}", self.base)).json(body);
+        let request = self
+            .http
+            .post(format!("{}/tryon/{task}", self.base))
+            .json(body);
         Ok(self.send::<Submitted>(request).await?.id)
     }
 
@@ -67,7 +86,7 @@ impl Client {
         loop {
             let request = self.http.get(format!("{}/status/{id}", self.base));
             let status: Status = self.send(request).await?;
-            match (status.status.as_str(), status.error) {
+            match (status.state.as_str(), status.error) {
                 ("processing", _) => tokio::time::sleep(POLL_INTERVAL).await,
                 ("completed", _) => return Ok(status.output),
                 (_, Some(JobFailure { name, message })) => {
@@ -79,11 +98,27 @@ impl Client {
         }
     }
 
+    /// Credits that are left to spend.
+    pub(crate) async fn credits(&self) -> Result<i64, Failure> {
+        let answer = self.send::<CreditsAnswer>(self.http.get(format!("{}/credits", self.base)));
+        Ok(answer.await?.credits.on_demand)
+    }
+
     /// Downloads an output.
     pub(crate) async fn download(&self, url: &str) -> Result<Vec<u8>, Failure> {
-        let answer = async { self.http.get(url).send().await?.error_for_status()?.bytes().await };
+        let answer = async {
+            self.http
+                .get(url)
+                .send()
+                .await?
+                .error_for_status()?
+                .bytes()
+                .await
+        };
         let bytes = answer.await;
-        bytes.map(Vec::from).map_err(|error| self.unreachable(&error))
+        bytes
+            .map(Vec::from)
+            .map_err(|error| self.unreachable(&error))
     }
 
     async fn send<T: DeserializeOwned>(
@@ -93,7 +128,10 @@ impl Client {
         let sent = request.bearer_auth(self.key.expose()).send().await;
         let answer = sent.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
-        let body = answer.bytes().await.map_err(|error| self.unreachable(&error))?;
+        let body = answer
+            .bytes()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
         if !status.is_success() {
             let refusal: Refusal = serde_json::from_slice(&body).unwrap_or_default();
             return Err(refused(status.as_u16(), &refusal));
@@ -105,8 +143,10 @@ impl Client {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
-        Failure::from_error("the gateway did not answer", error)
-            .hint(format!("is there a tryon gateway at `{}`? `tryon serve` starts one", self.base))
+        Failure::from_error("the gateway did not answer", error).hint(format!(
+            "is there a tryon gateway at `{}`? `tryon serve` starts one",
+            self.base
+        ))
     }
 }
 
@@ -125,11 +165,17 @@ fn refused(status: u16, refusal: &Refusal) -> Failure {
 
 /// A picture file as the data URL that the API takes.
 pub(crate) fn data_url(picture: &[u8], path: &Path) -> String {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("png");
+    let extension = path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or("png");
     let kind = match extension.to_ascii_lowercase().as_str() {
         "jpg" | "jpeg" => "jpeg",
         "webp" => "webp",
         _ => "png",
     };
-    format!("data:image/{kind};base64,{}", BASE64_STANDARD.encode(picture))
+    format!(
+        "data:image/{kind};base64,{}",
+        BASE64_STANDARD.encode(picture)
+    )
 }

@@ -24,6 +24,16 @@ impl Failure {
         self
     }
 
+    /// A failure for everything that is wrong with a configuration.
+    pub(crate) fn from_faults(faults: &[impl fmt::Display]) -> Self {
+        let count = faults.len();
+        let message = format!("the configuration has {count} fault(s)");
+        let message = faults.iter().fold(message, |message, fault| {
+            message + "\n  - " + &fault.to_string()
+        });
+        Self::new(message).hint("docs/configuration.md lists every key and variable")
+    }
+
     /// A failure with everything that an error and its sources say.
     pub(crate) fn from_error(context: &str, error: &dyn Error) -> Self {
         let mut message = format!("{context}: {error}");
@@ -55,7 +65,6 @@ impl Error for Failure {}
 
 impl From<crate::config::Faults> for Failure {
     fn from(faults: crate::config::Faults) -> Self {
-        Self::new(faults.to_string())
-            .hint("docs/configuration.md lists every key and variable with its default")
+        Self::from_faults(&faults.0)
     }
 }

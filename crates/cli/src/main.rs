@@ -1,7 +1,154 @@
 //! The `tryon` command: the whole platform in one binary.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`command`] | the commands, a module each |
+//! | [`config`] | flag > environment > `config.yaml` > defaults |
+//! | [`engine`] | the engines by name: the only place that knows them |
+//! | [`platform`] | a gateway and a node on one machine, wired together |
+//! | [`client`] | the public API as a client sees it |
+//! | [`failure`] | `error:`, then `hint:` |
+//!
+//! Commands end with 0 when they did what they were told, with 1 when they failed, with 2 when
+//! they were not understood, and with 130 when a second Ctrl-C cut a shutdown short.
 
+mod client;
+mod command;
 mod config;
+mod engine;
 mod failure;
+mod kill;
+mod picture_file;
+mod platform;
+mod secret_file;
+mod signal;
 mod telemetry;
 
-fn main() {}
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    command::{account, credits, demo, doctor, gateway, key, node, serve, submit, try_on, worker},
+    config::Source,
+    failure::Failure,
+};
+
+/// A self-hosted virtual try-on platform.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// The configuration file; `config.yaml` where there is one
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder that `serve` keeps everything in
+    #[arg(long, global = true, default_value = "data", value_name = "FOLDER")]
+    data: PathBuf,
+    /// How log lines look
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "human",
+        value_name = "FORMAT"
+    )]
+    log_format: telemetry::Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the whole platform on this machine
+    Serve(serve::ServeArgs),
+    /// Run a gateway: the public API in front of nodes
+    Gateway(gateway::GatewayArgs),
+    /// Run a node: one device behind the node API
+    Node(node::NodeArgs),
+    /// Make one picture here, without a server
+    Try(try_on::TryArgs),
+    /// Make pictures through a running gateway
+    Submit(submit::SubmitArgs),
+    /// Make, list and limit accounts
+    #[command(subcommand)]
+    Account(account::AccountCommand),
+    /// Make, list and revoke API keys
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Grant and show credits
+    #[command(subcommand)]
+    Credits(credits::CreditsCommand),
+    /// Check this machine and its configuration
+    Doctor(doctor::DoctorArgs),
+    /// See the platform work, on the example pictures
+    Demo,
+    /// Print docs/configuration.md
+    #[command(hide = true)]
+    Reference,
+    /// Run an engine for the node that started this process
+    #[command(hide = true)]
+    Worker(worker::WorkerArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            anstream::eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    // What needs no services comes first.
+    match cli.command {
+        Command::Worker(args) => worker::run(&args),
+        Command::Try(args) => return try_on::run(&args),
+        Command::Reference => {
+            print!("{}", config::reference::page());
+            return Ok(());
+        }
+        _ => {}
+    }
+    kill::arm();
+    // The one provider of every client and listener in this process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| Failure::from_error("no runtime can be had", &error))?;
+    runtime.block_on(run_async(cli))
+}
+
+async fn run_async(cli: Cli) -> Result<(), Failure> {
+    let format = cli.log_format;
+    let source = || Source::read(cli.config.as_deref());
+    if matches!(cli.command, Command::Serve(_) | Command::Gateway(_)) {
+        telemetry::start("info", format);
+    }
+    match cli.command {
+        Command::Serve(args) => serve::run(args, source()?, &cli.data).await,
+        Command::Gateway(args) => gateway::run(args, source()?).await,
+        Command::Node(args) => node::run(args, source()?, format).await,
+        Command::Submit(args) => submit::run(&args).await,
+        Command::Account(command) => {
+            account::run(&command, &*command::store(source()?, &cli.data).await?).await
+        }
+        Command::Key(command) => {
+            key::run(&command, &*command::store(source()?, &cli.data).await?).await
+        }
+        Command::Credits(command) => {
+            credits::run(&command, &*command::store(source()?, &cli.data).await?).await
+        }
+        Command::Doctor(args) => doctor::run(&args, source()?, &cli.data).await,
+        Command::Demo => {
+            telemetry::start("error", format);
+            demo::run().await
+        }
+        Command::Try(_) | Command::Reference | Command::Worker(_) => {
+            unreachable!("BUG: these ran without a runtime")
+        }
+    }
+}

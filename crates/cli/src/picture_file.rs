@@ -37,8 +37,10 @@ pub(crate) fn decode(bytes: &[u8], name: &str) -> Result<RgbaImage, Failure> {
 
 /// Lays rows of pictures side by side on white.
 pub(crate) fn sheet(rows: &[Vec<RgbaImage>]) -> RgbImage {
-    let rows: Vec<Vec<RgbaImage>> =
-        rows.iter().map(|row| row.iter().map(at_sheet_height).collect()).collect();
+    let rows: Vec<Vec<RgbaImage>> = rows
+        .iter()
+        .map(|row| row.iter().map(at_sheet_height).collect())
+        .collect();
     let row_width = |row: &Vec<RgbaImage>| row.iter().map(|p| p.width() + GAP).sum::<u32>() + GAP;
     let width = rows.iter().map(row_width).max().unwrap_or(GAP);
     let height = u32::try_from(rows.len()).unwrap_or(0) * (SHEET_HEIGHT + GAP) + GAP;
@@ -58,6 +60,8 @@ pub(crate) fn sheet(rows: &[Vec<RgbaImage>]) -> RgbImage {
 fn at_sheet_height(picture: &RgbaImage) -> RgbaImage {
     let scaled = u64::from(picture.width()) * u64::from(SHEET_HEIGHT);
     let width = scaled / u64::from(picture.height().max(1));
-    let width = u32::try_from(width).unwrap_or(u32::MAX).clamp(1, 4 * SHEET_HEIGHT);
+    let width = u32::try_from(width)
+        .unwrap_or(u32::MAX)
+        .clamp(1, 4 * SHEET_HEIGHT);
     imageops::resize(picture, width, SHEET_HEIGHT, imageops::FilterType::Triangle)
 }

@@ -1,9 +1,11 @@
 //! Logs: to standard error, for humans or as JSON.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
 /// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Format {
     /// For people.
     #[default]
@@ -20,7 +22,12 @@ pub(crate) fn start(level: &str, format: Format) {
     // A second start, as in a test, keeps the first.
     let _ = match format {
         Format::Human => registry
-            .with(fmt::layer().with_writer(std::io::stderr).with_target(false))
+            .with(
+                fmt::layer()
+                    .with_writer(std::io::stderr)
+                    .with_ansi(std::io::stderr().is_terminal())
+                    .with_target(false),
+            )
             .try_init(),
         Format::Json => registry
             .with(

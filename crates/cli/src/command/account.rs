@@ -65,7 +65,10 @@ pub(crate) async fn run(command: &AccountCommand, store: &dyn Store) -> Result<(
 
 async fn create(name: &str, store: &dyn Store) -> Result<(), Failure> {
     let id = AccountId::from_bytes(fresh_id());
-    store.create_account(id, name, Limits::default(), now()).await.map_err(store_failed)?;
+    store
+        .create_account(id, name, Limits::default(), now())
+        .await
+        .map_err(store_failed)?;
     println!("{id}");
     Ok(())
 }
@@ -78,7 +81,14 @@ async fn list(store: &dyn Store) -> Result<(), Failure> {
 }
 
 fn line(account: &Account) -> String {
-    let Account { id, name, balance, limits, open_jobs, .. } = account;
+    let Account {
+        id,
+        name,
+        balance,
+        limits,
+        open_jobs,
+        ..
+    } = account;
     format!(
         "{id}  {name}  credits {} ({} reserved)  jobs {open_jobs}/{}  \
          per minute: tryon {}, status {}, credits {}",
@@ -91,11 +101,7 @@ fn line(account: &Account) -> String {
     )
 }
 
-async fn set_limits(
-    id: AccountId,
-    flags: &LimitFlags,
-    store: &dyn Store,
-) -> Result<(), Failure> {
+async fn set_limits(id: AccountId, flags: &LimitFlags, store: &dyn Store) -> Result<(), Failure> {
     let account = store.find_account(id).await.map_err(store_failed)?;
     let account = account.ok_or_else(|| no_such_account(id))?;
     let limits = flags.applied_to(account.limits);

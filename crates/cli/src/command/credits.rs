@@ -60,7 +60,10 @@ pub(crate) async fn run(command: &CreditsCommand, store: &dyn Store) -> Result<(
         CreditsCommand::Show { .. } => account.balance,
         CreditsCommand::Grant { amount, pool, .. } => {
             let pool = Pool::from(*pool);
-            store.grant_credits(id, pool, *amount, now()).await.map_err(store_failed)?
+            store
+                .grant_credits(id, pool, *amount, now())
+                .await
+                .map_err(store_failed)?
         }
     };
     print(&balance);
@@ -68,7 +71,11 @@ pub(crate) async fn run(command: &CreditsCommand, store: &dyn Store) -> Result<(
 }
 
 fn print(balance: &Balance) {
-    let Balance { subscription, purchased, reserved } = balance;
+    let Balance {
+        subscription,
+        purchased,
+        reserved,
+    } = balance;
     println!("available {}", balance.available());
     println!("subscription {subscription}, purchased {purchased}, reserved {reserved}");
 }

@@ -49,7 +49,12 @@ pub(crate) async fn create(
     name: &str,
     store: &dyn Store,
 ) -> Result<String, Failure> {
-    if store.find_account(account).await.map_err(store_failed)?.is_none() {
+    if store
+        .find_account(account)
+        .await
+        .map_err(store_failed)?
+        .is_none()
+    {
         return Err(no_such_account(account));
     }
     let secret = NewSecret::generate(&mut rand::rng());
@@ -66,12 +71,15 @@ pub(crate) async fn create(
 
 async fn list(account: AccountId, store: &dyn Store) -> Result<(), Failure> {
     for key in store.list_keys(account).await.map_err(store_failed)? {
-        let state = if key.revoked_at.is_some() { "  (revoked)" } else { "" };
+        let state = if key.revoked_at.is_some() {
+            "  (revoked)"
+        } else {
+            ""
+        };
         println!("{}  {}…  {}{state}", key.id, key.prefix, key.name);
     }
     Ok(())
 }
-
 
 async fn revoke(key: KeyId, store: &dyn Store) -> Result<(), Failure> {
     if store.revoke_key(key, now()).await.map_err(store_failed)? {

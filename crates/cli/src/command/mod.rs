@@ -2,15 +2,60 @@
 
 pub(crate) mod account;
 pub(crate) mod credits;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod gateway;
 pub(crate) mod key;
+pub(crate) mod node;
+pub(crate) mod serve;
 pub(crate) mod submit;
+pub(crate) mod try_on;
+pub(crate) mod worker;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
-use tryon_core::{id::AccountId, task::Region, time::Timestamp};
-use tryon_store::StoreError;
+use serde_json::Value;
+use tryon_core::{
+    category::Category,
+    id::AccountId,
+    task::{OutputFormat, Region},
+    time::Timestamp,
+};
+use tryon_store::{Store, StoreError};
 
-use crate::failure::Failure;
+use crate::{
+    config::{Service, Source, load_gateway, load_serve},
+    failure::Failure,
+    platform::open_store,
+};
+
+/// The store that `serve` or `gateway` would open here.
+pub(crate) async fn store(source: Source, data: &Path) -> Result<Arc<dyn Store>, Failure> {
+    let config = match Service::of(&source) {
+        Service::Serve => load_serve(source, data)?.gateway,
+        Service::Gateway => load_gateway(&source)?,
+        Service::Node => {
+            return Err(
+                Failure::new("the configuration is a node's, which has no accounts")
+                    .hint("name the gateway's with `--config`"),
+            );
+        }
+    };
+    open_store(&config).await
+}
+
+/// The format that a file's ending asks for.
+fn output_format(path: &Path) -> OutputFormat {
+    let ending = path.extension().and_then(|extension| extension.to_str());
+    match ending.map(str::to_ascii_lowercase).as_deref() {
+        Some("jpg" | "jpeg") => OutputFormat::Jpeg,
+        _ => OutputFormat::Png,
+    }
+}
 
 /// Random bytes for a new id.
 fn fresh_id() -> [u8; 12] {
@@ -19,10 +64,13 @@ fn fresh_id() -> [u8; 12] {
 
 /// The time by the system's clock.
 fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn store_failed(error: StoreError) -> Failure {
     Failure::from_error("the store failed", &error)
         .hint("`tryon doctor` checks the database and its disk")
@@ -32,6 +80,11 @@ fn no_such_account(id: AccountId) -> Failure {
     Failure::new(format!("there is no account `{id}`")).hint("`tryon account list` lists them")
 }
 
+/// Reads a category's name on the wire.
+fn category(text: &str) -> Result<Category, String> {
+    serde_json::from_value(Value::from(text)).map_err(|error| error.to_string())
+}
+
 /// Reads `x,y,w,h`.
 fn region(text: &str) -> Result<Region, String> {
     let numbers = text.split(',').map(|number| number.trim().parse::<f32>());
@@ -39,6 +92,11 @@ fn region(text: &str) -> Result<Region, String> {
     let Ok([x, y, w, h]) = numbers.as_deref() else {
         return Err("four numbers are needed, such as `0.3,0.2,0.25,0.3`".to_owned());
     };
-    let region = Region { x: *x, y: *y, w: *w, h: *h };
+    let region = Region {
+        x: *x,
+        y: *y,
+        w: *w,
+        h: *h,
+    };
     region.validate().map_err(|error| error.to_string())
 }

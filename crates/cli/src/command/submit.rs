@@ -7,10 +7,10 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use tryon_core::{
     secret::Secret,
-    task::{Haircut, Mode, OutputFormat, Region, Task},
+    task::{Haircut, Mode, Region, Task},
 };
 
-use super::region;
+use super::{output_format, region};
 use crate::{
     client::{Client, data_url},
     failure::Failure,
@@ -71,7 +71,11 @@ pub(crate) async fn run(args: &SubmitArgs) -> Result<(), Failure> {
     spinner.finish_and_clear();
     let several = outputs.len() > 1;
     for (number, url) in (1..).zip(&outputs) {
-        let path = if several { numbered(&args.output, number) } else { args.output.clone() };
+        let path = if several {
+            numbered(&args.output, number)
+        } else {
+            args.output.clone()
+        };
         picture_file::write(&path, &client.download(url).await?)?;
         println!("{}", path.display());
     }
@@ -89,9 +93,10 @@ fn numbered(path: &std::path::Path, number: usize) -> PathBuf {
 
 fn body(args: &SubmitArgs) -> Result<Value, Failure> {
     let person = data_url(&picture_file::read(&args.person)?, &args.person);
-    let garment = args.garment.as_ref().map(|path| {
-        picture_file::read(path).map(|bytes| data_url(&bytes, path))
-    });
+    let garment = args
+        .garment
+        .as_ref()
+        .map(|path| picture_file::read(path).map(|bytes| data_url(&bytes, path)));
     let garment = garment.transpose()?;
     let mut body = match args.task {
         Task::Clothes => json!({
@@ -105,13 +110,6 @@ fn body(args: &SubmitArgs) -> Result<Value, Failure> {
     };
     body["num_samples"] = json!(args.samples);
     body["seed"] = json!(args.seed);
-    body["output_format"] = json!(format_of(&args.output));
+    body["output_format"] = json!(output_format(&args.output));
     Ok(body)
-}
-
-fn format_of(path: &std::path::Path) -> OutputFormat {
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("jpg" | "jpeg" | "JPG" | "JPEG") => OutputFormat::Jpeg,
-        _ => OutputFormat::Png,
-    }
 }

@@ -86,14 +86,3 @@ impl fmt::Display for Fault {
 /// Everything that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Faults(pub(crate) Vec<Fault>);
-
-impl fmt::Display for Faults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the configuration has {} fault(s)", self.0.len())?;
-        self.0
-            .iter()
-            .try_for_each(|fault| write!(f, "\n  - {fault}"))
-    }
-}
-
-impl std::error::Error for Faults {}

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{
     fault::{Fault, Faults, Origin},
     source::Source,
-    variable::Variable,
+    variable::Registry,
 };
 
 /// A value that was given, by its dotted key.
@@ -19,15 +19,18 @@ struct Given {
 /// Loads a configuration of type `T`, whose default tells which keys exist.
 ///
 /// Each value is tried alone first, so that every fault is found and named, then all together.
-pub(crate) fn load<T>(source: &Source, variables: &[Variable]) -> Result<T, Faults>
+pub(crate) fn load<T>(source: &Source, registries: &[Registry]) -> Result<T, Faults>
 where
     T: Default + Serialize + DeserializeOwned,
 {
     let known = serde_json::to_value(T::default()).expect("BUG: a default configuration is JSON");
     let mut faults = Vec::new();
-    let mut layers = from_file(source, &known, &mut faults);
-    layers.extend(from_environment(source, variables, &mut faults));
-    layers.extend(from_flags(source));
+    let mut layers = from_command(&source.fallbacks);
+    layers.extend(from_file(source, &known, &mut faults));
+    for registry in registries {
+        layers.extend(from_environment(source, registry, &mut faults));
+    }
+    layers.extend(from_command(&source.flags));
     for given in &layers {
         if let Err(error) = serde_json::from_value::<T>(alone(given)) {
             faults.push(Fault::BadValue {
@@ -88,11 +91,11 @@ struct FileReader<'a> {
 
 impl FileReader<'_> {
     fn walk(&mut self, key: String, value: Value, known: &Value) {
-        let origin = || Origin::File(self.path.to_owned());
+        let path_of_file = self.path;
+        let origin = || Origin::File(path_of_file.to_owned());
         let (Value::Object(entries), Value::Object(fields)) = (&value, known) else {
             let origin = origin();
-            self.given.push(Given { key, value, origin });
-            return;
+            return self.given.push(Given { key, value, origin });
         };
         for (name, inner) in entries {
             let path = if key.is_empty() {
@@ -100,17 +103,14 @@ impl FileReader<'_> {
             } else {
                 format!("{key}.{name}")
             };
-            match fields.get(name) {
-                Some(known) => self.walk(path, inner.clone(), known),
-                None => {
-                    let nearest = nearest(name, fields.keys());
-                    let origin = Origin::File(self.path.to_owned());
-                    self.faults.push(Fault::UnknownKey {
-                        key: path,
-                        nearest,
-                        origin,
-                    });
-                }
+            if let Some(known) = fields.get(name) {
+                self.walk(path, inner.clone(), known);
+            } else {
+                self.faults.push(Fault::UnknownKey {
+                    key: path,
+                    nearest: nearest(name, fields.keys()),
+                    origin: origin(),
+                });
             }
         }
     }
@@ -125,13 +125,9 @@ fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Option<St
         .map(|(_, candidate)| candidate.clone())
 }
 
-fn from_environment(
-    source: &Source,
-    variables: &[Variable],
-    faults: &mut Vec<Fault>,
-) -> Vec<Given> {
+fn from_environment(source: &Source, registry: &Registry, faults: &mut Vec<Fault>) -> Vec<Given> {
     let mut given = Vec::new();
-    for variable in variables {
+    for variable in registry.variables {
         // An empty variable is one that somebody meant to unset.
         let text = source
             .environment
@@ -139,7 +135,7 @@ fn from_environment(
             .filter(|text| !text.is_empty());
         let Some(text) = text else { continue };
         let origin = Origin::Variable(variable.name.to_owned());
-        let key = variable.key.to_owned();
+        let key = registry.key(variable);
         match variable.kind.parse(text) {
             Ok(value) => given.push(Given { key, value, origin }),
             Err(reason) => faults.push(Fault::BadValue {
@@ -152,13 +148,13 @@ fn from_environment(
     given
 }
 
-fn from_flags(source: &Source) -> Vec<Given> {
-    let flag = |(key, value): &(&'static str, Value)| Given {
+fn from_command(values: &[(&'static str, Value)]) -> Vec<Given> {
+    let given = |(key, value): &(&'static str, Value)| Given {
         key: (*key).to_owned(),
         value: value.clone(),
         origin: Origin::Flag,
     };
-    source.flags.iter().map(flag).collect()
+    values.iter().map(given).collect()
 }
 
 /// A tree that holds one value only.
@@ -185,7 +181,11 @@ mod tests {
     use serde::Deserialize;
     use tryon_core::secret::Secret;
 
-    use super::{super::variable::Kind, *};
+    use super::{
+        super::variable::{Kind, Variable},
+        *,
+    };
+    use crate::failure::Failure;
 
     #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
     #[serde(default, deny_unknown_fields)]
@@ -219,7 +219,12 @@ mod tests {
         required: bool,
     }
 
-    const VARIABLES: &[Variable] = &[
+    const VARIABLES: &[Registry] = &[Registry {
+        section: "",
+        variables: LIST,
+    }];
+
+    const LIST: &[Variable] = &[
         Variable {
             name: "PORT",
             key: "server.port",
@@ -245,7 +250,7 @@ mod tests {
         Source {
             file: Some(("config.yaml".to_owned(), yaml.to_owned())),
             environment: environment.iter().map(own).collect(),
-            flags: Vec::new(),
+            ..Source::default()
         }
     }
 
@@ -279,10 +284,31 @@ mod tests {
     }
 
     #[test]
+    fn a_command_can_replace_a_default_and_move_variables_into_a_section() {
+        let moved = [Registry {
+            section: "server",
+            variables: &[Variable {
+                name: "HOST",
+                key: "host",
+                kind: Kind::Text,
+                doc: "",
+            }],
+        }];
+        let source = source("server: {backoff: [3]}", &[("HOST", "::1")]);
+        let source = source
+            .fallback("server.port", 0)
+            .fallback("server.backoff", [7].as_slice());
+        let config: Config = load(&source, &moved).unwrap();
+        assert_eq!(config.server.host, "::1");
+        assert_eq!(config.server.port, 0);
+        assert_eq!(config.server.backoff, [3]);
+    }
+
+    #[test]
     fn every_fault_is_reported_and_no_value_repeated() {
         let yaml = "server: {hots: a, port: 70000}\nsecurty: {}\nsecurity: {token: [s3cret]}";
         let faults = load::<Config>(&source(yaml, &[("REQUIRED", "maybe")]), VARIABLES);
-        let text = faults.unwrap_err().to_string();
+        let text = Failure::from(faults.unwrap_err()).to_string();
         assert!(text.contains("`server.hots` in `config.yaml` is unknown; did you mean `host`?"));
         assert!(text.contains("`securty` in `config.yaml` is unknown; did you mean `security`?"));
         assert!(text.contains("`server.port` from `config.yaml`"), "{text}");
@@ -295,7 +321,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.starts_with("the configuration has 5 fault(s)"),
+            text.starts_with("error: the configuration has 5 fault(s)"),
             "{text}"
         );
         assert!(!text.contains("s3cret"), "{text}");
@@ -307,7 +333,7 @@ mod tests {
             let faults = load::<Config>(&source(yaml, &[]), VARIABLES).unwrap_err();
             assert!(
                 matches!(faults.0[..], [Fault::NotYaml { .. }]),
-                "{yaml}: {faults}"
+                "{yaml}: {faults:?}"
             );
         }
     }

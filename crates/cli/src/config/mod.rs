@@ -6,10 +6,10 @@
 mod fault;
 mod load;
 pub(crate) mod reference;
+mod service;
 mod source;
 mod variable;
 
-pub(crate) use fault::{Fault, Faults};
-pub(crate) use load::load;
+pub(crate) use fault::Faults;
+pub(crate) use service::{ServeConfig, Service, load_gateway, load_node, load_serve};
 pub(crate) use source::Source;
-pub(crate) use variable::{GATEWAY_VARIABLES, Kind, NODE_VARIABLES, Variable};

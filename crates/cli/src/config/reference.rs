@@ -5,21 +5,20 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::variable::Variable;
+use tryon_gateway::GatewayConfig;
+use tryon_node::NodeConfig;
+
+use super::variable::{GATEWAY_VARIABLES, NODE_VARIABLES, Variable};
 
 /// One service's part of the reference.
-pub(crate) struct Part<'a> {
-    /// Its heading.
-    pub(crate) title: &'a str,
-    /// Its default configuration.
-    pub(crate) defaults: Value,
-    /// Its variables.
-    pub(crate) variables: &'a [Variable],
+struct Part {
+    title: &'static str,
+    defaults: Value,
+    variables: &'static [Variable],
 }
 
-impl<'a> Part<'a> {
-    /// The part of a service whose configuration is `T`.
-    pub(crate) fn of<T: Default + Serialize>(title: &'a str, variables: &'a [Variable]) -> Self {
+impl Part {
+    fn of<T: Default + Serialize>(title: &'static str, variables: &'static [Variable]) -> Self {
         let defaults = serde_json::to_value(T::default());
         let defaults = defaults.expect("BUG: a default configuration is JSON");
         Self {
@@ -38,19 +37,27 @@ file is `config.yaml` in the working directory, or the one named with `--config`
 not exist, or a value that its key cannot take, is an error at start, and all of them are reported
 at once. An empty variable counts as unset. Secrets are never printed.
 
+`tryon serve` reads the same keys under `gateway:` and `node:`. Where they are not set it keeps its
+data under `./data`, draws the tokens itself, and gives the node and the internal listener free
+ports.
+
 This page is generated: `cargo run -- reference > docs/configuration.md`.
 ";
 
 /// The whole page.
-pub(crate) fn page(parts: &[Part<'_>]) -> String {
+pub(crate) fn page() -> String {
+    let parts = [
+        Part::of::<GatewayConfig>("Gateway", GATEWAY_VARIABLES),
+        Part::of::<NodeConfig>("Node", NODE_VARIABLES),
+    ];
     let mut page = HEAD.to_owned();
-    for part in parts {
+    for part in &parts {
         write_part(&mut page, part);
     }
     page
 }
 
-fn write_part(page: &mut String, part: &Part<'_>) {
+fn write_part(page: &mut String, part: &Part) {
     let line = |page: &mut String, text: &str| {
         page.push_str(text);
         page.push('\n');
@@ -86,5 +93,18 @@ fn collect(key: String, value: &Value, keys: &mut Vec<(String, Value)>) {
             }
         }
         _ => keys.push((key, value.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_committed_page_is_the_generated_one() {
+        let committed = include_str!("../../../../docs/configuration.md");
+        assert_eq!(
+            committed,
+            super::page(),
+            "run `cargo run -- reference > docs/configuration.md`"
+        );
     }
 }

@@ -15,6 +15,8 @@ pub(crate) struct Source {
     pub(crate) environment: BTreeMap<String, String>,
     /// Flags: dotted keys and their values.
     pub(crate) flags: Vec<(&'static str, Value)>,
+    /// What a command takes instead of a default: dotted keys and their values.
+    pub(crate) fallbacks: Vec<(&'static str, Value)>,
 }
 
 impl Source {
@@ -30,14 +32,27 @@ impl Source {
         Ok(Self {
             file,
             environment,
-            flags: Vec::new(),
+            ..Self::default()
         })
+    }
+
+    /// Replaces a default.
+    pub(crate) fn fallback(mut self, key: &'static str, value: impl Into<Value>) -> Self {
+        self.fallbacks.push((key, value.into()));
+        self
     }
 
     /// Adds a flag that was given.
     pub(crate) fn flag(mut self, key: &'static str, value: Option<impl Into<Value>>) -> Self {
         self.flags.extend(value.map(|value| (key, value.into())));
         self
+    }
+
+    /// Whether the file has one of these sections.
+    pub(crate) fn has_section(&self, names: &[&str]) -> bool {
+        let tree = |(_, text): &(String, String)| serde_saphyr::from_str::<Value>(text).ok();
+        let tree = self.file.as_ref().and_then(tree);
+        tree.is_some_and(|tree| names.iter().any(|name| tree.get(name).is_some()))
     }
 }
 

@@ -11,8 +11,6 @@ pub(crate) enum Kind {
     Integer,
     /// `true` or `false`.
     Flag,
-    /// A JSON array, such as `[1, 2, 4]`.
-    List,
 }
 
 impl Kind {
@@ -28,10 +26,6 @@ impl Kind {
                 "true" | "1" | "yes" => Ok(Value::from(true)),
                 "false" | "0" | "no" => Ok(Value::from(false)),
                 _ => Err("`true` or `false` is needed".into()),
-            },
-            Self::List => match serde_json::from_str(text) {
-                Ok(list @ Value::Array(_)) => Ok(list),
-                _ => Err("a list such as `[1, 2, 4]` is needed".into()),
             },
         }
     }
@@ -123,4 +117,66 @@ pub(crate) const NODE_VARIABLES: &[Variable] = &[
 ];
 
 /// The gateway's variables.
-pub(crate) const GATEWAY_VARIABLES: &[Variable] = &[];
+pub(crate) const GATEWAY_VARIABLES: &[Variable] = &[
+    variable(
+        "TRYON_HOST",
+        "server.host",
+        Kind::Text,
+        "The address of the public listener.",
+    ),
+    variable(
+        "TRYON_PORT",
+        "server.port",
+        Kind::Integer,
+        "The port of the public listener.",
+    ),
+    variable(
+        "TRYON_PUBLIC_URL",
+        "server.public_url",
+        Kind::Text,
+        "What clients call the gateway: links to outputs start with this.",
+    ),
+    variable(
+        "TRYON_DATABASE_URL",
+        "database.url",
+        Kind::Text,
+        "Where accounts, jobs and credits are kept: `sqlite://<path>`.",
+    ),
+    variable(
+        "TRYON_STORAGE_PATH",
+        "storage.path",
+        Kind::Text,
+        "The folder of the pictures.",
+    ),
+    variable(
+        "TRYON_LINK_SIGNING_KEY",
+        "secrets.link_signing_key",
+        Kind::Text,
+        "Signs the links to outputs; they end when it changes.",
+    ),
+    variable(
+        "TRYON_CALLBACK_TOKEN",
+        "callbacks.token",
+        Kind::Text,
+        "What nodes send along with results: their `RESULT_CALLBACK_AUTH_TOKEN`.",
+    ),
+];
+
+/// Variables, and the section of a configuration they belong to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Registry {
+    /// The dotted key of the section; empty for the whole.
+    pub(crate) section: &'static str,
+    /// The variables.
+    pub(crate) variables: &'static [Variable],
+}
+
+impl Registry {
+    /// The dotted key that `variable` sets.
+    pub(crate) fn key(&self, variable: &Variable) -> String {
+        match self.section {
+            "" => variable.key.to_owned(),
+            section => format!("{section}.{}", variable.key),
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! Every backend keeps the same promises, alone, together and when it is killed.
 
+#![allow(clippy::unwrap_used, reason = "a test states what it expects")]
+
 mod concurrency;
 mod conformance;
 mod corruption;

@@ -1,0 +1,160 @@
+//! `tryon demo`: the platform from end to end, on the example pictures.
+
+use std::{path::Path, time::Instant};
+
+use serde_json::{Value, json};
+use tryon_core::secret::Secret;
+
+use super::serve::make_first_account;
+use crate::{
+    client::{Client, data_url},
+    config::{Source, load_serve},
+    failure::Failure,
+    picture_file,
+    platform::{Platform, open_store},
+    secret_file::Secrets,
+};
+
+/// An example picture, in the binary.
+struct Example {
+    name: &'static str,
+    bytes: &'static [u8],
+}
+
+macro_rules! example {
+    ($name:literal) => {
+        Example {
+            name: $name,
+            bytes: include_bytes!(concat!("../../../../examples/", $name)),
+        }
+    };
+}
+
+/// What is tried on, in the order of the sheet. `kind` is the garment's category.
+const CASES: &[(Example, Example, &str)] = &[
+    (
+        example!("person-studio.jpg"),
+        example!("garment-tee.jpg"),
+        "tops",
+    ),
+    (
+        example!("person-studio.jpg"),
+        example!("garment-striped.jpg"),
+        "tops",
+    ),
+    (
+        example!("person-studio.jpg"),
+        example!("garment-trousers.jpg"),
+        "bottoms",
+    ),
+    (
+        example!("person-studio.jpg"),
+        example!("garment-dress.jpg"),
+        "one-pieces",
+    ),
+    (
+        example!("person-portrait-masked.png"),
+        example!("garment-tee.jpg"),
+        "tops",
+    ),
+    (
+        example!("person-studio.jpg"),
+        example!("tattoo-design.png"),
+        TATTOO,
+    ),
+];
+
+/// Marks the case that is no garment.
+const TATTOO: &str = "tattoo";
+
+/// Cases side by side on the sheet.
+const CASES_A_ROW: usize = 2;
+
+const PICTURE: &str = "demo.png";
+const SHEET: &str = "demo-sheet.png";
+
+/// Starts everything, submits the examples as a client would, and writes what comes back.
+pub(crate) async fn run() -> Result<(), Failure> {
+    let folder = tempfile::tempdir()
+        .map_err(|error| Failure::from_error("no temporary folder can be had", &error))?;
+    // Nothing of this machine's own configuration: the demo is the same everywhere.
+    let source = Source::default().flag("gateway.server.port", Some(0));
+    let config = load_serve(source, folder.path())?;
+    let store = open_store(&config.gateway).await?;
+    let (_, key) = make_first_account(&config, &store)
+        .await?
+        .expect("BUG: a fresh store has no account");
+    let platform = Platform::start(config, &Secrets::draw(), store).await?;
+    let url = format!("http://{}", platform.gateway.public_addr());
+    println!(
+        "gateway on {url}, node on http://{}",
+        platform.node.local_addr()
+    );
+    let client = Client::new(&url, Secret::new(key))?;
+    let shown = show(&client).await;
+    platform.shutdown().await;
+    shown
+}
+
+async fn show(client: &Client) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let mut jobs = Vec::new();
+    for (person, garment, kind) in CASES {
+        let (task, body) = request(person, garment, kind);
+        let id = client.submit(task, &body).await?;
+        println!("submitted {} + {}: job {id}", person.name, garment.name);
+        jobs.push(id);
+    }
+    let mut results = Vec::new();
+    for id in &jobs {
+        let outputs = client.wait(id).await?;
+        let Some(url) = outputs.first() else {
+            return Err(Failure::new(format!(
+                "job {id} completed without a picture"
+            )));
+        };
+        results.push(client.download(url).await?);
+        println!(
+            "completed job {id} after {:.1} s",
+            begun.elapsed().as_secs_f32()
+        );
+    }
+    println!("{} credits are left", client.credits().await?);
+    picture_file::write(Path::new(PICTURE), &results[0])?;
+    let sheet = tokio::task::spawn_blocking(move || draw_sheet(&results)).await;
+    sheet.map_err(|error| Failure::from_error("the sheet was not drawn", &error))??;
+    println!("wrote {PICTURE} and {SHEET} (person, garment, result)");
+    println!("a preview, not a generative model: see README.md");
+    Ok(())
+}
+
+fn request(person: &Example, garment: &Example, kind: &str) -> (&'static str, Value) {
+    let person = data_url(person.bytes, Path::new(person.name));
+    let garment = data_url(garment.bytes, Path::new(garment.name));
+    if kind == TATTOO {
+        let region = json!({"x": 0.42, "y": 0.3, "w": 0.16, "h": 0.1});
+        let body = json!({"body_image": person, "design_image": garment, "region": region});
+        return ("tattoo", body);
+    }
+    let body = json!({
+        "model_image": person, "garment_image": garment, "category": kind, "seed": 42,
+    });
+    ("clothes", body)
+}
+
+fn draw_sheet(results: &[Vec<u8>]) -> Result<(), Failure> {
+    let mut pictures = Vec::new();
+    for ((person, garment, _), result) in CASES.iter().zip(results) {
+        pictures.push(picture_file::decode(person.bytes, person.name)?);
+        pictures.push(picture_file::decode(garment.bytes, garment.name)?);
+        pictures.push(picture_file::decode(result, "the result")?);
+    }
+    let rows: Vec<_> = pictures
+        .chunks(3 * CASES_A_ROW)
+        .map(<[_]>::to_vec)
+        .collect();
+    let sheet = picture_file::sheet(&rows);
+    let file = tryon_picture::encode_png(&sheet, &[])
+        .map_err(|error| Failure::from_error("the sheet cannot be written as a file", &error))?;
+    picture_file::write(Path::new(SHEET), &file)
+}

@@ -1,0 +1,230 @@
+//! `tryon doctor`: what this machine can run, and what is wrong with its configuration.
+
+use std::{io, path::Path};
+
+use clap::Args;
+use nvml_wrapper::Nvml;
+use tryon_engine::supervisor::{Supervisor, SupervisorConfig, WorkerState};
+use tryon_gateway::GatewayConfig;
+use tryon_node::NodeConfig;
+use tryon_store::{SqliteStore, Store as _};
+
+use crate::{
+    config::{Service, Source, load_gateway, load_node, load_serve},
+    engine::EngineName,
+    failure::Failure,
+};
+
+/// Whose configuration to check.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// The service to check; told from the sections of `config.yaml` where absent
+    #[arg(long = "for", value_name = "SERVICE")]
+    service: Option<Service>,
+}
+
+/// What was found.
+#[derive(Default)]
+struct Report {
+    wrong: usize,
+}
+
+impl Report {
+    fn good(&self, subject: &str, finding: impl std::fmt::Display) {
+        self.line("ok", subject, finding);
+    }
+
+    fn note(&self, subject: &str, finding: impl std::fmt::Display) {
+        self.line("note", subject, finding);
+    }
+
+    fn wrong(&mut self, subject: &str, finding: impl std::fmt::Display) {
+        self.wrong += 1;
+        self.line("wrong", subject, finding);
+    }
+
+    #[expect(clippy::unused_self, reason = "the three kinds of line read alike")]
+    fn line(&self, mark: &str, subject: &str, finding: impl std::fmt::Display) {
+        println!("{mark:<6} {subject:<14} {finding}");
+    }
+}
+
+/// Checks everything and fails when something is wrong.
+pub(crate) async fn run(args: &DoctorArgs, source: Source, data: &Path) -> Result<(), Failure> {
+    let mut report = Report::default();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    report.good(
+        "tryon",
+        format!("{}, {cores} CPU cores", env!("CARGO_PKG_VERSION")),
+    );
+    let service = args.service.unwrap_or_else(|| Service::of(&source));
+    let file = source
+        .file
+        .as_ref()
+        .map_or("no file, defaults", |(path, _)| path.as_str());
+    report.note(
+        "configuration",
+        format!("{file}, for `tryon {}`", name_of(service)),
+    );
+    let (gateway, node) = load(service, source, data, &mut report);
+    if let Some(gateway) = &gateway {
+        check_gateway(gateway, service, &mut report).await;
+    }
+    check_devices(&report);
+    if let Some(node) = node {
+        check_node(&node, service, &mut report);
+    }
+    report.note(
+        "moderation",
+        "no classifier is installed: `moderation_level` is accepted and has no effect",
+    );
+    match report.wrong {
+        0 => Ok(()),
+        wrong => Err(Failure::new(format!("{wrong} thing(s) are wrong"))
+            .hint("each is marked `wrong` above, with what to do")),
+    }
+}
+
+fn name_of(service: Service) -> &'static str {
+    match service {
+        Service::Serve => "serve",
+        Service::Gateway => "gateway",
+        Service::Node => "node",
+    }
+}
+
+fn load(
+    service: Service,
+    source: Source,
+    data: &Path,
+    report: &mut Report,
+) -> (Option<GatewayConfig>, Option<NodeConfig>) {
+    let loaded = match service {
+        Service::Gateway => load_gateway(&source).map(|gateway| (Some(gateway), None)),
+        Service::Node => load_node(&source).map(|node| (None, Some(node))),
+        Service::Serve => {
+            load_serve(source, data).map(|both| (Some(both.gateway), Some(both.node)))
+        }
+    };
+    loaded.unwrap_or_else(|faults| {
+        for fault in faults.0 {
+            report.wrong("configuration", fault);
+        }
+        (None, None)
+    })
+}
+
+async fn check_gateway(config: &GatewayConfig, service: Service, report: &mut Report) {
+    // `serve` fills in what is missing.
+    if service == Service::Gateway {
+        for fault in config.faults() {
+            report.wrong("gateway", fault);
+        }
+    }
+    check_folder("pictures", &config.storage.path, report);
+    check_database(config, report).await;
+    for task in &config.tasks {
+        let modes: Vec<_> = task.modes.iter().map(|mode| mode.as_str()).collect();
+        let (task, provider, modes) = (task.task, task.provider, modes.join(", "));
+        report.good("task", format!("{task} by {provider} ({modes})"));
+    }
+}
+
+async fn check_database(config: &GatewayConfig, report: &mut Report) {
+    let url = &config.database.url;
+    let Some(path) = config.database.sqlite_path() else {
+        report.wrong("database", format!("`{url}` is not `sqlite://<path>`"));
+        return;
+    };
+    // Looking must not make one.
+    if !path.exists() {
+        report.note("database", format!("`{url}` is made at the first start"));
+        return;
+    }
+    let audited = match SqliteStore::open(&path).await {
+        Ok(store) => store.audit().await,
+        Err(error) => Err(error),
+    };
+    match audited {
+        Ok(violations) if violations.is_empty() => {
+            report.good("database", format!("`{url}`, every credit accounted for"));
+        }
+        Ok(violations) => {
+            for violation in violations {
+                report.wrong("database", format!("{violation:?}"));
+            }
+        }
+        Err(error) => report.wrong("database", Failure::from_error(url, &error)),
+    }
+}
+
+fn check_devices(report: &Report) {
+    match list_devices() {
+        Ok(devices) if devices.is_empty() => report.note("device", "no CUDA device"),
+        Ok(devices) => devices
+            .iter()
+            .for_each(|device| report.good("device", device)),
+        Err(reason) => report.note("device", format!("no CUDA device ({reason})")),
+    }
+}
+
+fn list_devices() -> Result<Vec<String>, nvml_wrapper::error::NvmlError> {
+    let nvml = Nvml::init()?;
+    let describe = |index| {
+        let device = nvml.device_by_index(index)?;
+        let memory = device.memory_info()?;
+        let (free, total) = (memory.free >> 20, memory.total >> 20);
+        Ok(format!(
+            "CUDA {index}: {}, {free} of {total} MiB free",
+            device.name()?
+        ))
+    };
+    (0..nvml.device_count()?).map(describe).collect()
+}
+
+fn check_node(config: &NodeConfig, service: Service, report: &mut Report) {
+    if service == Service::Node {
+        for fault in config.faults() {
+            report.wrong("node", fault);
+        }
+    }
+    check_folder("spool", &config.spool.dir, report);
+    match EngineName::choose(config.model.model_type.find_provider()) {
+        Ok(engine) => check_engine(engine.supervise(config), report),
+        Err(failure) => report.wrong("engine", failure),
+    }
+}
+
+/// Loads the engine as a node would.
+fn check_engine(config: SupervisorConfig, report: &mut Report) {
+    let supervisor = Supervisor::start(config);
+    match (supervisor.wait_loaded(), supervisor.description()) {
+        (WorkerState::Failed { reason }, _) => report.wrong("engine", reason),
+        (_, Some(engine)) => {
+            let (model, version) = (&engine.model_type, &engine.model_version);
+            report.good("engine", format!("{model} {version} on {}", engine.backend));
+            if let Some(notice) = &engine.notice {
+                report.note("engine", notice);
+            }
+        }
+        (_, None) => report.wrong("engine", "it loads and does not say what it is"),
+    }
+    supervisor.shutdown();
+}
+
+/// Whether a folder can be written to, without leaving anything behind.
+fn check_folder(subject: &str, folder: &Path, report: &mut Report) {
+    let shown = folder.display();
+    match probe(folder) {
+        Ok(true) => report.good(subject, format!("`{shown}` can be written to")),
+        Ok(false) => report.note(subject, format!("`{shown}` is made at the first start")),
+        Err(error) => report.wrong(subject, format!("`{shown}`: {error}")),
+    }
+}
+
+fn probe(folder: &Path) -> io::Result<bool> {
+    if !folder.try_exists()? {
+        return Ok(false);
+    }
+    tempfile::tempfile_in(folder).map(|_| true)
+}

@@ -1,0 +1,44 @@
+//! `tryon gateway`: the public API, on a machine of its own.
+
+use clap::Args;
+
+use crate::{
+    config::{Source, load_gateway},
+    failure::Failure,
+    platform::{open_store, start_gateway},
+    signal,
+};
+
+/// Where it listens.
+#[derive(Debug, Args)]
+pub(crate) struct GatewayArgs {
+    /// The address to listen on
+    #[arg(long)]
+    host: Option<String>,
+    /// The port to listen on
+    #[arg(long)]
+    port: Option<u16>,
+    /// What clients call it, where a proxy stands in front
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+}
+
+/// Serves until it is told to stop.
+pub(crate) async fn run(args: GatewayArgs, source: Source) -> Result<(), Failure> {
+    let source = source
+        .flag("server.host", args.host)
+        .flag("server.port", args.port)
+        .flag("server.public_url", args.public_url);
+    let config = load_gateway(&source)?;
+    let faults = config.faults();
+    if !faults.is_empty() {
+        return Err(Failure::from_faults(&faults));
+    }
+    let store = open_store(&config).await?;
+    let gateway = start_gateway(config, store).await?;
+    println!("gateway on http://{}", gateway.public_addr());
+    println!("nodes report to http://{}", gateway.internal_addr());
+    signal::wait_for_stop().await;
+    gateway.shutdown().await;
+    Ok(())
+}

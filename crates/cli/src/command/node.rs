@@ -1,0 +1,57 @@
+//! `tryon node`: one device behind the node API.
+
+use clap::Args;
+use tryon_engine::supervisor::Supervisor;
+
+use crate::{
+    config::{Source, load_node},
+    engine::EngineName,
+    failure::Failure,
+    platform::start_node,
+    signal, telemetry,
+};
+
+/// Where it listens, and who it is.
+#[derive(Debug, Args)]
+pub(crate) struct NodeArgs {
+    /// The address to listen on
+    #[arg(long)]
+    host: Option<String>,
+    /// The port to listen on
+    #[arg(long)]
+    port: Option<u16>,
+    /// The node's name
+    #[arg(long)]
+    node_id: Option<String>,
+    /// Which engine to load: `auto`, `preview`, `qwen` or `lightxv`
+    #[arg(long, value_name = "NAME")]
+    model_type: Option<String>,
+}
+
+/// Serves until it is told to stop.
+pub(crate) async fn run(
+    args: NodeArgs,
+    source: Source,
+    format: telemetry::Format,
+) -> Result<(), Failure> {
+    let source = source
+        .flag("server.host", args.host)
+        .flag("server.port", args.port)
+        .flag("server.node_id", args.node_id)
+        .flag("model.model_type", args.model_type);
+    let mut config = load_node(&source)?;
+    telemetry::start(&config.logging.level, format);
+    let faults = config.faults();
+    if !faults.is_empty() {
+        return Err(Failure::from_faults(&faults));
+    }
+    let engine = EngineName::choose(config.model.model_type.find_provider())?;
+    config.model.model_type = engine.provider().into();
+    let supervisor = Supervisor::start(engine.supervise(&config));
+    let node = start_node(config, supervisor.clone()).await?;
+    println!("node on http://{}", node.local_addr());
+    signal::wait_for_stop().await;
+    node.shutdown().await;
+    supervisor.shutdown();
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! `tryon try`: one try-on here, without a server.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use tryon_core::{
+    category::Category,
+    task::{ModerationLevel, Provider, Region, Task},
+};
+use tryon_engine::{EngineError, Monitor, Options, Request, Step};
+use tryon_picture::{Growth, fit_long_side, resize};
+
+use super::{category, output_format, region};
+use crate::{engine::EngineName, failure::Failure, picture_file};
+
+/// A try-on on this machine.
+#[derive(Debug, Args)]
+pub(crate) struct TryArgs {
+    /// The photo of the person
+    person: PathBuf,
+    /// The photo of the garment, or the tattoo's design
+    garment: PathBuf,
+    /// Where to write the picture: PNG, or JPEG by its ending
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// The kind of try-on: `clothes` or `tattoo`
+    #[arg(long, default_value = "clothes")]
+    task: Task,
+    /// What the garment is: `auto`, `tops`, `bottoms`, `one-pieces`, …
+    #[arg(long, default_value = "auto", value_parser = category)]
+    category: Category,
+    /// Where to ink: `x,y,w,h` as shares of the picture
+    #[arg(long, value_parser = region)]
+    region: Option<Region>,
+    /// The same seed and pictures give the same bytes
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// The longest side to work at, in pixels
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(64..=4096))]
+    max_side: u32,
+    /// What makes the picture, such as `preview`; the best that this machine can run where absent
+    #[arg(long, value_name = "NAME")]
+    provider: Option<Provider>,
+}
+
+/// Runs the engine in this process and writes what it made.
+pub(crate) fn run(args: &TryArgs) -> Result<(), Failure> {
+    let format = output_format(&args.output);
+    let person = read(&args.person, args.max_side)?;
+    let garment = read(&args.garment, args.max_side)?;
+    let name = EngineName::choose(args.provider)?;
+    let mut engine = name.load().map_err(|error| engine_failed(&error))?;
+    let description = engine.describe();
+    let request = Request {
+        provider: description.providers[0],
+        options: options(args, description.default_steps),
+        person,
+        garment: Some(garment),
+    };
+    let mut bar = Bar::new();
+    let made = engine
+        .run(&request, &mut bar)
+        .map_err(|error| engine_failed(&error))?;
+    bar.0.finish_and_clear();
+    let file = made
+        .encode(format)
+        .map_err(|error| Failure::from_error("the picture cannot be written as a file", &error))?;
+    picture_file::write(&args.output, &file)?;
+    println!("{}", args.output.display());
+    if let Some(notice) = description.notice {
+        eprintln!("note: {notice}");
+    }
+    Ok(())
+}
+
+fn read(path: &std::path::Path, max_side: u32) -> Result<image::RgbaImage, Failure> {
+    let name = path.display().to_string();
+    let picture = picture_file::decode(&picture_file::read(path)?, &name)?;
+    let (width, height) = fit_long_side(
+        picture.width(),
+        picture.height(),
+        max_side,
+        1,
+        Growth::Never,
+    );
+    if (width, height) == picture.dimensions() {
+        return Ok(picture);
+    }
+    Ok(resize(&picture, width, height))
+}
+
+fn options(args: &TryArgs, steps: u32) -> Options {
+    Options {
+        task: args.task,
+        category: args.category,
+        region: args.region,
+        placement: None,
+        haircut: None,
+        hair_color: None,
+        seed: args.seed,
+        steps,
+        cfg: 1.0,
+        prompt: None,
+        size: None,
+        moderation: ModerationLevel::None,
+    }
+}
+
+fn engine_failed(error: &EngineError) -> Failure {
+    match error {
+        EngineError::Refused { message, .. } => Failure::new(message.clone()),
+        other => Failure::from_error("no picture was made", other),
+    }
+}
+
+/// Draws an engine's steps.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new() -> Self {
+        let style = "{elapsed_precise} {bar:32} step {pos} of {len}";
+        let style = ProgressStyle::with_template(style).expect("BUG: the template is one");
+        Self(ProgressBar::new(1).with_style(style))
+    }
+}
+
+impl Monitor for Bar {
+    fn step(&mut self, step: Step) -> Result<(), EngineError> {
+        self.0.set_length(step.total.into());
+        self.0.set_position(step.done.into());
+        Ok(())
+    }
+}

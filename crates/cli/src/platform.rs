@@ -1,0 +1,147 @@
+//! A gateway and a node on one machine. They speak HTTP all the same: there is one path to a node.
+
+use std::{net::TcpListener, path::Path, sync::Arc};
+
+use tryon_blob::Blobs;
+use tryon_engine::supervisor::Supervisor;
+use tryon_gateway::{Gateway, GatewayConfig, Listeners, config::NodeConfig as NodeEntry};
+use tryon_node::Node;
+use tryon_store::{SqliteStore, Store};
+
+use crate::{config::ServeConfig, engine::EngineName, failure::Failure, secret_file::Secrets};
+
+/// A gateway and a node that know each other.
+pub(crate) struct Platform {
+    pub(crate) gateway: Gateway,
+    pub(crate) node: Node,
+    pub(crate) engine: Supervisor,
+}
+
+impl Platform {
+    /// Starts both. Addresses and tokens that `config` leaves open are filled in.
+    pub(crate) async fn start(
+        mut config: ServeConfig,
+        secrets: &Secrets,
+        store: Arc<dyn Store>,
+    ) -> Result<Self, Failure> {
+        let listeners = Listeners::bind(&config.gateway.server)
+            .await
+            .map_err(not_started)?;
+        connect(&mut config, secrets, &listeners)?;
+        let blobs = open_blobs(&config.gateway.storage.path)?;
+        let gateway = Gateway::start_on(listeners, config.gateway, store, blobs).await;
+        let gateway = gateway.map_err(not_started)?;
+        let engine = EngineName::choose(config.node.model.model_type.find_provider())?;
+        config.node.model.model_type = engine.provider().into();
+        let engine = Supervisor::start(engine.supervise(&config.node));
+        let node = start_node(config.node, engine.clone()).await?;
+        Ok(Self {
+            gateway,
+            node,
+            engine,
+        })
+    }
+
+    /// Stops both. The node goes first: what it still delivers needs somebody to receive it.
+    pub(crate) async fn shutdown(self) {
+        self.node.shutdown().await;
+        self.engine.shutdown();
+        self.gateway.shutdown().await;
+    }
+}
+
+/// Opens what a gateway keeps its jobs in.
+pub(crate) async fn open_store(config: &GatewayConfig) -> Result<Arc<dyn Store>, Failure> {
+    let url = &config.database.url;
+    let Some(path) = config.database.sqlite_path() else {
+        return Err(Failure::new(format!("`database.url` is `{url}`"))
+            .hint("`sqlite://<path>` names a file on a local disk"));
+    };
+    match SqliteStore::open(&path).await {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(error) => Err(Failure::from_error(
+            &format!("the database `{url}` cannot be opened"),
+            &error,
+        )
+        .hint("`tryon doctor` checks the database and its disk")),
+    }
+}
+
+/// Starts a gateway on its store and its folder of pictures.
+pub(crate) async fn start_gateway(
+    config: GatewayConfig,
+    store: Arc<dyn Store>,
+) -> Result<Gateway, Failure> {
+    let blobs = open_blobs(&config.storage.path)?;
+    Gateway::start(config, store, blobs)
+        .await
+        .map_err(not_started)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn not_started(error: tryon_gateway::StartError) -> Failure {
+    Failure::from_error("the gateway did not start", &error)
+        .hint("docs/configuration.md lists every key; `tryon doctor` checks them")
+}
+
+/// Starts a node in front of its engine.
+pub(crate) async fn start_node(
+    config: tryon_node::NodeConfig,
+    engine: Supervisor,
+) -> Result<Node, Failure> {
+    Node::start(config, engine).await.map_err(|error| {
+        Failure::from_error("the node did not start", &error)
+            .hint("docs/configuration.md lists every key; `tryon doctor` checks them")
+    })
+}
+
+fn open_blobs(path: &Path) -> Result<Blobs, Failure> {
+    Blobs::disk(path).map_err(|error| {
+        let context = format!("the pictures' folder `{}` cannot be opened", path.display());
+        Failure::from_error(&context, &error).hint("`storage.path` names a folder to write to")
+    })
+}
+
+/// Tells each where the other is and what to say to it.
+fn connect(
+    config: &mut ServeConfig,
+    secrets: &Secrets,
+    listeners: &Listeners,
+) -> Result<(), Failure> {
+    let ServeConfig { gateway, node } = config;
+    if gateway.secrets.link_signing_key.is_empty() {
+        gateway.secrets.link_signing_key = secrets.link_signing_key.clone().into();
+    }
+    if gateway.callbacks.token.is_empty() {
+        gateway.callbacks.token = secrets.callback_token.clone().into();
+    }
+    let token = node.security.internal_auth_token.take();
+    let token = token.unwrap_or_else(|| secrets.node_token.clone().into());
+    node.security.internal_auth_token = Some(token.clone());
+    node.asset_service.callback_url = Some(listeners.callback_url());
+    node.asset_service.internal_auth_token = Some(gateway.callbacks.token.clone());
+    node.load_balancer.url = Some(listeners.load_balancer_url());
+    node.load_balancer.internal_auth_token = Some(gateway.callbacks.token.clone());
+    if node.server.port == 0 {
+        node.server.port = free_port(&node.server.host)?;
+    }
+    let url = format!("http://{}:{}/", node.server.host, node.server.port);
+    gateway.nodes.push(NodeEntry {
+        name: node.server.node_id.clone(),
+        url: url.parse().map_err(|error| {
+            Failure::from_error(&format!("`node.server.host` makes `{url}`"), &error)
+                .hint("it is an IP address or a host name")
+        })?,
+        token: Some(token),
+    });
+    Ok(())
+}
+
+/// A port that nothing listens on: the gateway is told of it before the node listens.
+fn free_port(host: &str) -> Result<u16, Failure> {
+    let bound = TcpListener::bind((host, 0)).and_then(|listener| listener.local_addr());
+    bound.map(|address| address.port()).map_err(|error| {
+        Failure::from_error(&format!("`{host}` cannot be listened on"), &error)
+            .hint("`node.server.host` names an address of this machine")
+    })
+}

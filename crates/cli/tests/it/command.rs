@@ -1,0 +1,166 @@
+//! Commands that need no running service.
+
+use crate::process::{example, fail, run, tryon};
+
+#[test]
+fn a_picture_is_made_here() {
+    let folder = tempfile::tempdir().unwrap();
+    let person = example("person-studio.jpg");
+    let garment = example("garment-striped.jpg");
+    for name in ["a.png", "b.png", "c.jpg"] {
+        let args = [
+            "try",
+            person.to_str().unwrap(),
+            garment.to_str().unwrap(),
+            "-o",
+            name,
+        ];
+        assert_eq!(run(folder.path(), &args), format!("{name}\n"));
+    }
+    let read = |name| std::fs::read(folder.path().join(name)).unwrap();
+    assert_eq!(
+        read("a.png"),
+        read("b.png"),
+        "the same seed gives the same bytes"
+    );
+    for name in ["a.png", "c.jpg"] {
+        let texts = tryon_picture::read_text(&read(name));
+        let says = |(_, text): &(String, String)| text.contains("not a generative model");
+        assert!(texts.iter().any(says), "{name}: {texts:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_used_is_named_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let person = example("person-studio.jpg").display().to_string();
+    let readme = example("README.md").display().to_string();
+    let garment = example("garment-tee.jpg").display().to_string();
+    let portrait = example("person-portrait.jpg").display().to_string();
+    let cases: [(&[&str], &str); 5] = [
+        (
+            &["try", "missing.png", &garment, "-o", "o.png"],
+            "`missing.png` cannot be read",
+        ),
+        (
+            &["try", &person, &readme, "-o", "o.png"],
+            "README.md` cannot be used",
+        ),
+        (
+            &["try", &person, &garment, "-o", "no/o.png"],
+            "`no/o.png` cannot be written",
+        ),
+        (&["try", &portrait, &garment, "-o", "o.png"], "mask"),
+        (
+            &[
+                "try",
+                &person,
+                &garment,
+                "-o",
+                "o.png",
+                "--provider",
+                "qwen",
+            ],
+            "no engine for `qwen`",
+        ),
+    ];
+    for (args, expected) in cases {
+        let said = fail(folder.path(), args);
+        assert!(
+            said.starts_with("error: ") && said.contains(expected),
+            "{args:?}: {said}"
+        );
+    }
+    assert!(!folder.path().join("o.png").exists());
+}
+
+#[test]
+fn a_command_that_is_not_understood_ends_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    for args in [&["tyr"][..], &["try"], &["serve", "--port", "x"]] {
+        assert_eq!(
+            tryon(folder.path())
+                .args(args)
+                .output()
+                .unwrap()
+                .status
+                .code(),
+            Some(2)
+        );
+    }
+}
+
+#[test]
+fn accounts_keys_and_credits_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let account = run(folder.path(), &["account", "create", "shop"]);
+    let account = account.trim();
+    let shown = run(
+        folder.path(),
+        &["credits", "grant", account, "5", "--pool", "subscription"],
+    );
+    assert_eq!(
+        shown,
+        "available 5\nsubscription 5, purchased 0, reserved 0\n"
+    );
+    let key = run(folder.path(), &["key", "create", account, "--name", "web"]);
+    assert!(key.starts_with("tryon_") && key.trim().len() == 49, "{key}");
+    let keys = run(folder.path(), &["key", "list", account]);
+    assert!(keys.contains("web") && !keys.contains(key.trim()), "{keys}");
+    let id = keys.split_whitespace().next().unwrap();
+    run(folder.path(), &["key", "revoke", id]);
+    assert!(run(folder.path(), &["key", "list", account]).contains("(revoked)"));
+    assert!(fail(folder.path(), &["key", "revoke", id]).contains("hint: "));
+    run(
+        folder.path(),
+        &["account", "limits", account, "--concurrent-jobs", "2"],
+    );
+    let list = run(folder.path(), &["account", "list"]);
+    assert!(list.contains("shop") && list.contains("jobs 0/2"), "{list}");
+    let nobody = "0".repeat(24);
+    assert!(fail(folder.path(), &["credits", "show", &nobody]).contains("there is no account"));
+}
+
+#[test]
+fn every_fault_of_a_configuration_is_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = "server: {prot: 1}\njobs: {lease: soon}\n";
+    std::fs::write(folder.path().join("config.yaml"), yaml).unwrap();
+    let said = fail(folder.path(), &["gateway"]);
+    assert!(
+        said.starts_with("error: the configuration has 2 fault(s)"),
+        "{said}"
+    );
+    assert!(
+        said.contains("did you mean `port`?") && said.contains("`jobs.lease`"),
+        "{said}"
+    );
+    assert!(said.contains("\nhint: "), "{said}");
+    let said = fail(folder.path(), &["node", "--config", "/dev/null"]);
+    assert!(said.contains("INCOMING_AUTH_TOKEN"), "{said}");
+}
+
+#[test]
+fn the_doctor_says_what_runs_here_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = run(folder.path(), &["doctor"]);
+    for expected in [
+        "preview",
+        "not a generative model",
+        "CUDA",
+        "moderation_level",
+        "clothes by",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    std::fs::write(
+        folder.path().join("config.yaml"),
+        "model: {model_type: qwen}\n",
+    )
+    .unwrap();
+    let output = tryon(folder.path()).arg("doctor").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("no engine for `qwen`"), "{said}");
+}

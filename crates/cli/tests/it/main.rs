@@ -1,0 +1,10 @@
+//! The `tryon` command as its users run it: real processes on real sockets.
+
+#![allow(clippy::unwrap_used, reason = "a test states what it expects")]
+
+mod clients;
+mod cluster;
+mod command;
+mod kill;
+mod process;
+mod serve;

@@ -1,0 +1,121 @@
+//! Processes of the command.
+
+use std::{
+    io::{BufRead, BufReader},
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long anything is waited for before a test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+
+/// The command, in `folder`, without anything of this process's own configuration.
+pub(crate) fn tryon(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tryon"));
+    command.env_clear().current_dir(folder);
+    command
+}
+
+/// Runs it with these arguments and gives what it printed; it must succeed.
+pub(crate) fn run(folder: &Path, args: &[&str]) -> String {
+    let output = tryon(folder).args(args).output().unwrap();
+    let stdout = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(output.status.success(), "{args:?}: {}", errors(&output));
+    stdout
+}
+
+/// Runs it with these arguments and gives what it said; it must fail, with status 1.
+pub(crate) fn fail(folder: &Path, args: &[&str]) -> String {
+    let output = tryon(folder).args(args).output().unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "{args:?}: {}",
+        errors(&output)
+    );
+    errors(&output)
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A client of the processes' routes.
+pub(crate) fn http() -> reqwest::blocking::Client {
+    // Fails when another test was first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::blocking::Client::new()
+}
+
+/// One of the example pictures.
+pub(crate) fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../examples")
+        .join(name)
+}
+
+/// A service that runs until it is dropped.
+pub(crate) struct Service {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Service {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Self { child, stdout }
+    }
+
+    /// What follows `label` on the first line that has it, from where reading stopped.
+    pub(crate) fn read(&mut self, label: &str) -> String {
+        let mut seen = String::new();
+        loop {
+            let mut line = String::new();
+            let read = self.stdout.read_line(&mut line).unwrap();
+            assert!(
+                read > 0,
+                "the service ended before it said `{label}`:\n{seen}"
+            );
+            if let Some((_, rest)) = line.split_once(label) {
+                return rest.trim().to_owned();
+            }
+            seen.push_str(&line);
+        }
+    }
+
+    /// Everything it still prints before it ends.
+    pub(crate) fn read_to_end(&mut self) -> String {
+        let mut rest = String::new();
+        std::io::Read::read_to_string(&mut self.stdout, &mut rest).unwrap();
+        rest
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for its end and gives its status, or the signal that ended it as a negative number.
+    pub(crate) fn wait(&mut self) -> i32 {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code().unwrap_or_else(|| -status.signal().unwrap());
+            }
+            assert!(begun.elapsed() < PATIENCE, "the service does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
