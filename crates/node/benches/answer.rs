@@ -205,7 +205,9 @@ fn show(name: &str, times: &[Duration]) {
     for time in times {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         // Not the saturating one, which does not widen the range.
-        histogram.record(micros).expect("the range widens by itself");
+        histogram
+            .record(micros)
+            .expect("the range widens by itself");
     }
     let millis = |micros: u64| format!("{}.{:02} ms", micros / 1000, micros % 1000 / 10);
     println!(

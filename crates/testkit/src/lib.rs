@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`drawing`] | people and garments, drawn |
 //! | [`upload`] | picture files as clients send them: good, odd and broken |
-//! | [`fake_worker`] | a worker process whose engine does what a prompt says |
+//! | [`mod@fake_worker`] | a worker process whose engine does what a prompt says |
 //! | [`fake_node`] | a node that does with its jobs what a test says |
 //! | [`receiver`] | a receiver of callbacks that can be told what to answer |
 //!

@@ -132,7 +132,7 @@ fn request(person: &Example, garment: &Example, kind: &str) -> (&'static str, Va
     let person = data_url(person.bytes, Path::new(person.name));
     let garment = data_url(garment.bytes, Path::new(garment.name));
     if kind == TATTOO {
-        let region = json!({"x": 0.42, "y": 0.3, "w": 0.16, "h": 0.1});
+        let region = json!({"x": 0.305, "y": 0.305, "w": 0.075, "h": 0.12});
         let body = json!({"body_image": person, "design_image": garment, "region": region});
         return ("tattoo", body);
     }

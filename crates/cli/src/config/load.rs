@@ -306,11 +306,11 @@ mod tests {
 
     #[test]
     fn every_fault_is_reported_and_no_value_repeated() {
-        let yaml = "server: {hots: a, port: 70000}\nsecurty: {}\nsecurity: {token: [s3cret]}";
+        let yaml = "server: {hots: a, port: 70000}\nsecure: {}\nsecurity: {token: [s3cret]}";
         let faults = load::<Config>(&source(yaml, &[("REQUIRED", "maybe")]), VARIABLES);
         let text = Failure::from(faults.unwrap_err()).to_string();
         assert!(text.contains("`server.hots` in `config.yaml` is unknown; did you mean `host`?"));
-        assert!(text.contains("`securty` in `config.yaml` is unknown; did you mean `security`?"));
+        assert!(text.contains("`secure` in `config.yaml` is unknown; did you mean `security`?"));
         assert!(text.contains("`server.port` from `config.yaml`"), "{text}");
         assert!(
             text.contains("`security.token` from `config.yaml`"),

@@ -1,5 +1,7 @@
 //! The supervisor against real worker processes.
 
+#![allow(clippy::unwrap_used, reason = "a test states what it expects")]
+
 mod supervisor;
 
 tryon_testkit::fake_worker!();

@@ -188,15 +188,12 @@ fn nobody_is_let_in_between_a_crash_and_the_next_worker() {
 fn a_worker_killed_while_idle_is_replaced() {
     let supervisor = start();
     ready(&supervisor);
-    let (changes, changed) = mpsc::channel();
-    supervisor.on_change(move |state| drop(changes.send(state.clone())));
+    let (told, states) = mpsc::channel();
+    supervisor.on_change(move |state| drop(told.send(state.clone())));
     let pid = supervisor.pid().unwrap();
     kill(pid);
-    assert_eq!(
-        changed.recv_timeout(PATIENCE).unwrap(),
-        WorkerState::Loading
-    );
-    assert_eq!(changed.recv_timeout(PATIENCE).unwrap(), WorkerState::Ready);
+    assert_eq!(states.recv_timeout(PATIENCE).unwrap(), WorkerState::Loading);
+    assert_eq!(states.recv_timeout(PATIENCE).unwrap(), WorkerState::Ready);
     assert_ne!(supervisor.pid().unwrap(), pid);
     outcome(&supervisor, "").unwrap();
 }
@@ -271,13 +268,10 @@ fn ten_crashes_in_a_minute_give_the_worker_up_until_it_is_told() {
     assert!(reason.contains("signal 11"), "{reason}");
     let refused = supervisor.run(request(""), Box::new(|_| {}), Box::new(|_| {}));
     assert_eq!(refused.unwrap_err(), Unavailable::Failed { reason });
-    let (changes, changed) = mpsc::channel();
-    supervisor.on_change(move |state| drop(changes.send(state.clone())));
+    let (told, states) = mpsc::channel();
+    supervisor.on_change(move |state| drop(told.send(state.clone())));
     supervisor.restart();
-    assert_eq!(
-        changed.recv_timeout(PATIENCE).unwrap(),
-        WorkerState::Loading
-    );
+    assert_eq!(states.recv_timeout(PATIENCE).unwrap(), WorkerState::Loading);
     ready(&supervisor);
     outcome(&supervisor, "").unwrap();
 }
@@ -289,10 +283,10 @@ fn a_worker_that_was_given_up_is_tried_again_by_itself() {
         config.back_off = Duration::from_millis(50);
     });
     ready(&supervisor);
-    let (changes, changed) = mpsc::channel();
-    supervisor.on_change(move |state| drop(changes.send(state.clone())));
+    let (told, states) = mpsc::channel();
+    supervisor.on_change(move |state| drop(told.send(state.clone())));
     crash_reason(&supervisor, "crash");
-    let mut states = changed.iter();
+    let mut states = states.iter();
     assert!(states.any(|state| matches!(state, WorkerState::Failed { .. })));
     assert!(states.any(|state| state == WorkerState::Ready));
     outcome(&supervisor, "").unwrap();

@@ -425,11 +425,12 @@ impl Model {
             .complete_sample(attempt, image, at(self.now))
             .await
             .unwrap();
-        let expected = match self.sample_mut(attempt).state.is_terminal() {
-            true => Settled::Ignored,
-            false => Settled::Recorded {
+        let expected = if self.sample_mut(attempt).state.is_terminal() {
+            Settled::Ignored
+        } else {
+            Settled::Recorded {
                 job_end: self.end_sample(attempt, Ok(())),
-            },
+            }
         };
         assert_eq!(settled, expected);
     }

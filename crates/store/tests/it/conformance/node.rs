@@ -46,7 +46,7 @@ pub(super) async fn the_list_follows_the_configuration(store: &dyn Store) {
 pub(super) async fn a_node_that_moved_is_unknown(store: &dyn Store) {
     ready_nodes(store, &["a"]).await;
     let mut moved = spec("a");
-    moved.url = "http://elsewhere:9000".to_owned();
+    "http://elsewhere:9000".clone_into(&mut moved.url);
     store.sync_nodes(&[moved.clone()]).await.unwrap();
     let found = node(store, "a").await;
     assert_eq!((found.url, found.state), (moved.url, NodeState::Unknown));
