@@ -209,7 +209,7 @@ fn kill(pid: u32) {
 #[test]
 fn a_run_that_hangs_is_ended_and_its_worker_replaced() {
     let supervisor = start_with("ok", |config| {
-        config.job_timeout = Duration::from_millis(300)
+        config.job_timeout = Duration::from_millis(300);
     });
     ready(&supervisor);
     let error = outcome(&supervisor, "hang").unwrap_err();
