@@ -116,9 +116,11 @@ impl Client {
                 .await
         };
         let bytes = answer.await;
-        bytes
-            .map(Vec::from)
-            .map_err(|error| self.unreachable(&error))
+        bytes.map(Vec::from).map_err(|error| {
+            Failure::from_error("the picture cannot be downloaded", &error).hint(
+                "links start with the gateway's `server.public_url`: can this machine reach it?",
+            )
+        })
     }
 
     async fn send<T: DeserializeOwned>(

@@ -166,8 +166,9 @@ fn fit(design: &Design, region: Region, (width, height): (u32, u32)) -> Result<R
     let area = Rect::clamped(bounds, width as usize, height as usize);
     if area.width().min(area.height()) < LEAST_SIDE {
         return Err(TattooError::TooSmall {
-            width: area.width(),
-            height: area.height(),
+            // Less than half a pixel rounds to none, which nobody would understand.
+            width: area.width().max(1),
+            height: area.height().max(1),
         });
     }
     Ok(area)

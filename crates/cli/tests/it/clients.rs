@@ -22,7 +22,7 @@ impl Stage {
         let mut command = tryon(folder.path());
         command
             .args(["serve", "--port", "0"])
-            .env("RUST_LOG", "error");
+            .env("RUST_LOG", "off");
         let mut service = Service::start(&mut command);
         let url = service.read("serves on ");
         service.read("engine");

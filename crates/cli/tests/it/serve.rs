@@ -6,7 +6,12 @@ use serde_json::Value;
 use crate::process::{Service, example, fail, http, run, tryon};
 
 fn serve(folder: &std::path::Path) -> Service {
-    Service::start(tryon(folder).args(["serve", "--port", "0"]))
+    let mut command = tryon(folder);
+    Service::start(
+        command
+            .args(["serve", "--port", "0"])
+            .env("RUST_LOG", "error"),
+    )
 }
 
 fn credits(url: &str, key: &str) -> Value {

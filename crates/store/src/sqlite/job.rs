@@ -45,10 +45,11 @@ pub(super) const LIST_AFTER: &str = list_jobs!(
     "account_id = $1 AND (created_at, id) < (SELECT created_at, id FROM jobs WHERE id = $3)"
 );
 
+/// The signs keep the planner from every index but the one that has the oldest job first.
 pub(super) const CLAIM_PREPARATION: &str = "
     UPDATE jobs SET preparation_lease = $2 WHERE id = (
         SELECT id FROM jobs
-        WHERE state = 'accepted' AND preparation_lease <= $1 AND deadline > $1
+        WHERE state = 'accepted' AND +preparation_lease <= $1 AND +deadline > $1
         ORDER BY created_at, id LIMIT 1)
     RETURNING id, sources, request, plan, deadline";
 
