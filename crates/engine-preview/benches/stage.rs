@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use image::RgbaImage;
 use tryon_core::category::Category;
-use tryon_core::task::{ModerationLevel, Provider, Task};
+use tryon_core::task::{GarmentPhotoType, ModerationLevel, Provider, Task};
 use tryon_engine::{Engine, EngineError, Monitor, Options, Request, Step};
 use tryon_engine_preview::PreviewEngine;
 use tryon_picture::{Limits, decode, encode_png};
@@ -107,6 +107,9 @@ fn request(person: RgbaImage, garment: RgbaImage) -> Request {
         options: Options {
             task: Task::Clothes,
             category: Category::Auto,
+            subcategory: None,
+            garment_photo: GarmentPhotoType::Auto,
+            segmentation_free: true,
             region: None,
             placement: None,
             haircut: None,

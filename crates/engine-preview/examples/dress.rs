@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use image::RgbaImage;
 use tryon_core::category::Category;
-use tryon_core::task::{ModerationLevel, Provider, Task};
+use tryon_core::task::{GarmentPhotoType, ModerationLevel, Provider, Task};
 use tryon_engine::{Engine, EngineError, Monitor, Options, Output, Request, Step};
 use tryon_engine_preview::PreviewEngine;
 use tryon_picture::{Limits, PictureError, decode, encode_png};
@@ -84,6 +84,9 @@ fn options(category: Category) -> Options {
     Options {
         task: Task::Clothes,
         category,
+        subcategory: None,
+        garment_photo: GarmentPhotoType::Auto,
+        segmentation_free: true,
         region: None,
         placement: None,
         haircut: None,

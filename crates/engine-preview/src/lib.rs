@@ -24,7 +24,7 @@
 //! ```
 //! use image::{Rgba, RgbaImage};
 //! use tryon_core::category::Category;
-//! use tryon_core::task::{ModerationLevel, Provider, Task};
+//! use tryon_core::task::{GarmentPhotoType, ModerationLevel, Provider, Task};
 //! use tryon_engine::{Engine, EngineError, Monitor, Options, Request, Step};
 //! use tryon_engine_preview::PreviewEngine;
 //!
@@ -39,6 +39,9 @@
 //! let options = Options {
 //!     task: Task::Clothes,
 //!     category: Category::Tops,
+//!     subcategory: None,
+//!     garment_photo: GarmentPhotoType::Auto,
+//!     segmentation_free: true,
 //!     region: None,
 //!     placement: None,
 //!     haircut: None,

@@ -4,7 +4,7 @@ use image::{RgbImage, RgbaImage};
 use serde::{Deserialize, Serialize};
 use tryon_core::{
     category::Category,
-    task::{Haircut, ModerationLevel, OutputFormat, Provider, Region, Task},
+    task::{GarmentPhotoType, Haircut, ModerationLevel, OutputFormat, Provider, Region, Task},
 };
 use tryon_picture::{PictureError, encode_jpeg, encode_png};
 
@@ -77,6 +77,15 @@ pub struct Options {
     /// What the garment picture shows.
     #[serde(default)]
     pub category: Category,
+    /// The finer kind of a piece of clothing, jewellery or an accessory, in the client's words.
+    #[serde(default)]
+    pub subcategory: Option<String>,
+    /// How the garment picture was taken.
+    #[serde(default = "unknown_photo")]
+    pub garment_photo: GarmentPhotoType,
+    /// Whether the engine may work without a segmentation of the person.
+    #[serde(default = "allowed")]
+    pub segmentation_free: bool,
     /// Where to ink, for a tattoo.
     #[serde(default)]
     pub region: Option<Region>,
@@ -103,6 +112,14 @@ pub struct Options {
     pub size: Option<(u32, u32)>,
     /// How strictly to moderate.
     pub moderation: ModerationLevel,
+}
+
+const fn unknown_photo() -> GarmentPhotoType {
+    GarmentPhotoType::Auto
+}
+
+const fn allowed() -> bool {
+    true
 }
 
 /// A picture that was made.

@@ -25,8 +25,10 @@ const UNAVAILABLE_RETRY: Duration = Duration::from_secs(5);
 const OPAQUE: &str = "something failed on our side; try again, and name the `x-request-id` of this \
                       answer if it goes on";
 
-/// Why a request is refused. A closed set of names, each with its status; where HTTP knows a
-/// closer status than the name's own, such as 413 for a `BadRequest`, that is used.
+/// Why a request is refused. A closed set of names, each with its status: clients of this API
+/// know these pairs and no others, so a body that is too large is a 400 and not a 413. Only links
+/// to pictures, which browsers follow, and readiness, which load balancers ask for, have statuses
+/// of their own.
 #[derive(Debug)]
 pub struct ApiError {
     code: ApiErrorCode,
@@ -81,16 +83,14 @@ impl ApiError {
         Self::new(ApiErrorCode::NotFound, message)
     }
 
-    /// 405: the route exists, for other methods.
-    pub fn method_not_allowed() -> Self {
-        Self::bad_request("this route does not take that method: see the `Allow` header")
-            .status(StatusCode::METHOD_NOT_ALLOWED)
+    /// 404: the route exists, for other methods.
+    pub fn no_method() -> Self {
+        Self::not_found("this route does not take that method: see the `Allow` header")
     }
 
-    /// 408: the body did not arrive in time.
+    /// 400: the body did not arrive in time.
     pub fn body_timeout() -> Self {
-        Self::bad_request("the request's body did not arrive in time")
-            .status(StatusCode::REQUEST_TIMEOUT)
+        Self::bad_request("the request's body did not arrive in time: send it again")
     }
 
     /// 410: the picture was erased.
@@ -99,16 +99,30 @@ impl ApiError {
             .status(StatusCode::GONE)
     }
 
-    /// 413: the body, or a picture in it, is too large.
+    /// 400: the body, or a picture in it, is too large.
     pub fn too_large(what: &str, limit: usize) -> Self {
         Self::bad_request(format!("{what} is larger than {limit} bytes"))
-            .status(StatusCode::PAYLOAD_TOO_LARGE)
     }
 
     /// 429: too many requests in the window.
     pub fn rate_limited(limit: u32, reset: Duration) -> Self {
         let message = format!("more than {limit} requests in a minute: wait for the next window");
         Self::new(ApiErrorCode::RateLimitExceeded, message).retry_after(reset)
+    }
+
+    /// 429: more large bodies than there is memory for.
+    pub fn crowded() -> Self {
+        Self::new(
+            ApiErrorCode::RateLimitExceeded,
+            "too many large requests at once: try again, or send URLs instead of pictures",
+        )
+        .retry_after(UNAVAILABLE_RETRY)
+    }
+
+    /// 429: as many requests of the account are being read as it may have jobs.
+    pub fn too_many_bodies(limit: u32) -> Self {
+        let message = format!("{limit} submissions are being sent already: wait for one of them");
+        Self::new(ApiErrorCode::ConcurrencyLimitExceeded, message).retry_after(CONCURRENCY_RETRY)
     }
 
     /// 429: too many jobs under way.

@@ -13,6 +13,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::LimitConfig;
@@ -23,7 +24,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Answers the listener's connections until `stop`, then lets the requests under way end.
 ///
 /// HTTP/1.1 only: clients and nodes speak it, and a proxy in front turns other versions into it.
-/// A connection that sends no request head within `limits.header_timeout` is closed; beyond
+/// A connection that sends no request head within `limits.header_timeout`, or takes nothing of an
+/// answer within `limits.write_idle`, is closed; beyond
 /// `limits.connections`, new ones wait in the kernel's queue.
 pub async fn serve(
     listener: TcpListener,
@@ -47,7 +49,10 @@ pub async fn serve(
             continue;
         };
         let service = TowerToHyperService::new(router.clone());
-        let connection = protocol.serve_connection(TokioIo::new(stream), service);
+        // Who asks and does not read would keep its place for ever.
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(limits.write_idle.duration()));
+        let connection = protocol.serve_connection(TokioIo::new(Box::pin(stream)), service);
         let connection = open.watch(connection);
         tokio::spawn(async move {
             // A client that goes away is no fault of ours, and nobody is left to be told.
@@ -69,7 +74,10 @@ async fn accept(
         tracing::warn!(%error, "a connection could not be accepted");
     })?;
     // Answers are small and written whole: there is nothing to be gained by collecting them.
-    stream.set_nodelay(true)?;
+    if let Err(error) = stream.set_nodelay(true) {
+        // It was closed meanwhile, which reading from it will tell.
+        tracing::debug!(%error, "a connection is slower than it could be");
+    }
     Ok((stream, slot))
 }
 

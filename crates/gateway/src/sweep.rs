@@ -19,6 +19,7 @@ use tryon_core::{
 use tryon_store::{Erasable, ExpiredLease, Node, NodeState, StoreError};
 
 use crate::{
+    app::App,
     dispatch::Outcomes,
     pace::{Backoff, rest, until_due},
 };
@@ -90,10 +91,30 @@ async fn repeat<F>(
 
 /// One round. True when there is more to do.
 async fn sweep(outcomes: &Outcomes) -> Result<bool, SweepError> {
-    let overdue = sweep_overdue(outcomes).await?;
-    let inputs = sweep_inputs(outcomes).await?;
-    let outputs = sweep_outputs(outcomes).await?;
-    Ok(overdue || inputs || outputs)
+    // Each whatever became of the others: no picture that cannot be erased keeps a deadline.
+    let overdue = sweep_overdue(outcomes).await;
+    let inputs = sweep_inputs(outcomes).await;
+    let outputs = sweep_outputs(outcomes).await;
+    Ok(overdue? | inputs? | outputs?)
+}
+
+/// What became of several things that are done whatever becomes of the others: the first failure,
+/// if there is one. The others are logged.
+#[derive(Default)]
+struct All(Option<SweepError>);
+
+impl All {
+    fn note(&mut self, result: Result<(), impl Into<SweepError>>) {
+        match (result.map_err(Into::into), &self.0) {
+            (Ok(()), _) => {}
+            (Err(error), None) => self.0 = Some(error),
+            (Err(error), Some(_)) => tracing::error!(%error, "more is swept later"),
+        }
+    }
+
+    fn done(self) -> Result<(), SweepError> {
+        self.0.map_or(Ok(()), Err)
+    }
 }
 
 fn is_full<T>(found: &[T]) -> bool {
@@ -114,7 +135,11 @@ async fn sweep_leases(outcomes: &Outcomes) -> Result<bool, SweepError> {
         .buffer_unordered(QUESTIONS)
         .collect::<Vec<_>>()
         .await;
-    resolved.into_iter().collect::<Result<(), _>>()?;
+    let mut all = All::default();
+    for result in resolved {
+        all.note(result);
+    }
+    all.done()?;
     Ok(more)
 }
 
@@ -152,10 +177,12 @@ async fn sweep_overdue(outcomes: &Outcomes) -> Result<bool, SweepError> {
         return Ok(false);
     }
     let nodes = app.store.list_nodes().await?;
+    let mut all = All::default();
     for job in &overdue {
-        end_overdue(outcomes, *job, &nodes).await?;
+        all.note(end_overdue(outcomes, *job, &nodes).await);
     }
     app.wake.dispatch.notify_one();
+    all.done()?;
     Ok(is_full(&overdue))
 }
 
@@ -184,13 +211,20 @@ async fn end_overdue(outcomes: &Outcomes, job: JobId, nodes: &[Node]) -> Result<
 async fn sweep_inputs(outcomes: &Outcomes) -> Result<bool, SweepError> {
     let app = &outcomes.app;
     let erasable = app.store.list_erasable_inputs(BATCH).await?;
+    let mut all = All::default();
     for Erasable { job, .. } in &erasable {
-        // All that can be, and not only what the store knows of: a preparation may have been
-        // killed before the store heard of it.
-        app.blobs.delete(&input_keys(*job)).await?;
-        app.store.mark_inputs_erased(*job, app.clock.now()).await?;
+        all.note(erase_inputs(app, *job).await);
     }
+    all.done()?;
     Ok(is_full(&erasable))
+}
+
+async fn erase_inputs(app: &App, job: JobId) -> Result<(), SweepError> {
+    // All that can be, and not only what the store knows of: a preparation may have been
+    // killed before the store heard of it.
+    app.blobs.delete(&input_keys(job)).await?;
+    app.store.mark_inputs_erased(job, app.clock.now()).await?;
+    Ok(())
 }
 
 fn input_keys(job: JobId) -> [Key; 4] {
@@ -208,14 +242,21 @@ async fn sweep_outputs(outcomes: &Outcomes) -> Result<bool, SweepError> {
     let now = app.clock.now();
     let ended_before = now - app.config.jobs.output_retention.duration();
     let erasable = app.store.list_erasable_outputs(ended_before, BATCH).await?;
-    for Erasable { job, keys } in &erasable {
-        let keys = keys.iter().map(|key| key.parse());
-        let keys: Vec<Key> = keys.collect::<Result<_, _>>()?;
-        app.blobs.delete(&keys).await?;
-        app.store.mark_outputs_erased(*job, now).await?;
-        tracing::info!(%job, "outputs were erased");
+    let mut all = All::default();
+    for erasable in &erasable {
+        all.note(erase_outputs(app, erasable).await);
     }
+    all.done()?;
     Ok(is_full(&erasable))
+}
+
+async fn erase_outputs(app: &App, Erasable { job, keys }: &Erasable) -> Result<(), SweepError> {
+    let keys = keys.iter().map(|key| key.parse());
+    let keys: Vec<Key> = keys.collect::<Result<_, _>>()?;
+    app.blobs.delete(&keys).await?;
+    app.store.mark_outputs_erased(*job, app.clock.now()).await?;
+    tracing::info!(%job, "outputs were erased");
+    Ok(())
 }
 
 // ── pictures without a job ─────────────────────────────────────────────────────────────────────
@@ -258,12 +299,17 @@ async fn sweep_folder(
     folder: Folder,
     old: Timestamp,
 ) -> Result<(), SweepError> {
-    let app = &outcomes.app;
-    for key in app.blobs.list(folder, old).await? {
-        if !is_wanted(outcomes, &key).await? {
-            app.blobs.delete(&[key]).await?;
-            tracing::info!(%key, "a picture without a job was erased");
-        }
+    let mut all = All::default();
+    for key in outcomes.app.blobs.list(folder, old).await? {
+        all.note(erase_unwanted(outcomes, key).await);
+    }
+    all.done()
+}
+
+async fn erase_unwanted(outcomes: &Outcomes, key: Key) -> Result<(), SweepError> {
+    if !is_wanted(outcomes, &key).await? {
+        outcomes.app.blobs.delete(&[key]).await?;
+        tracing::info!(%key, "a picture without a job was erased");
     }
     Ok(())
 }

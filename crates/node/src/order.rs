@@ -3,7 +3,7 @@
 use axum::{body::Body, http::HeaderMap};
 use bytes::Bytes;
 use tryon_api::node::{ConfigFault, JobConfig, field};
-use tryon_core::task::{ModerationLevel, OutputFormat, Provider, Task};
+use tryon_core::task::{GarmentPhotoType, ModerationLevel, OutputFormat, Provider, Task};
 use tryon_engine::{Description, Options, Request};
 use tryon_picture::{Growth, fit_long_side, fit_short_side};
 use url::Url;
@@ -250,6 +250,9 @@ fn to_options(
     Options {
         task: config.task.unwrap_or(Task::Clothes),
         category: config.category.unwrap_or_default(),
+        subcategory: config.subcategory,
+        garment_photo: config.garment_photo_type.unwrap_or(GarmentPhotoType::Auto),
+        segmentation_free: config.segmentation_free.unwrap_or(true),
         region: config.region,
         placement: config.placement,
         haircut: config.haircut,

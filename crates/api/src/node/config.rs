@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tryon_core::{
     category::Category,
-    task::{Haircut, ModerationLevel, OutputFormat, Region, Task},
+    task::{GarmentPhotoType, Haircut, ModerationLevel, OutputFormat, Region, Task},
 };
 use url::Url;
 use utoipa::ToSchema;
@@ -27,6 +27,13 @@ pub struct JobConfig {
     /// What the garment picture shows; `auto` where absent.
     #[schema(value_type = Option<String>)]
     pub category: Option<Category>,
+    /// The finer kind of a piece of clothing, jewellery or an accessory, in the client's words.
+    pub subcategory: Option<String>,
+    /// How the garment picture was taken: `auto` (default), `model` or `flat-lay`.
+    #[schema(value_type = Option<String>)]
+    pub garment_photo_type: Option<GarmentPhotoType>,
+    /// Whether the engine may work without a segmentation of the person; it may where absent.
+    pub segmentation_free: Option<bool>,
     /// Where to ink, for a tattoo: `x`, `y`, `w`, `h` as shares of the picture's sides.
     #[schema(value_type = Option<Object>)]
     pub region: Option<Region>,
@@ -111,7 +118,7 @@ const SIDES: std::ops::RangeInclusive<u32> = 64..=4096;
 impl JobConfig {
     /// Most characters of a prompt.
     pub const MAX_PROMPT: usize = 4000;
-    /// Most characters of a placement or a hair colour.
+    /// Most characters of a placement, a hair colour or a subcategory.
     pub const MAX_WORDS: usize = 140;
 
     /// Reads and checks the JSON text of a `config` field.
@@ -179,6 +186,7 @@ impl JobConfig {
             ("prompt", &self.prompt, Self::MAX_PROMPT),
             ("placement", &self.placement, Self::MAX_WORDS),
             ("hair_color", &self.hair_color, Self::MAX_WORDS),
+            ("subcategory", &self.subcategory, Self::MAX_WORDS),
         ];
         for (key, text, limit) in texts {
             let length = text.as_ref().map_or(0, |text| text.chars().count());

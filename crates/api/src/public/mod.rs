@@ -40,6 +40,6 @@ pub use self::{
     field::{RegionField, Text, Whole},
     hairstyle::HairstyleRequest,
     image::ImageSource,
-    submission::{MAX_SAMPLES, MAX_URL, MAX_WORDS, Submission, parse},
+    submission::{MAX_SAMPLES, MAX_URL, MAX_WORDS, Submission, parse, picture_fields},
     tattoo::TattooRequest,
 };

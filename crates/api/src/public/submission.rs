@@ -40,11 +40,16 @@ pub struct Submission<'a> {
 impl Submission<'_> {
     /// The names of the fields that the two pictures came in.
     pub const fn picture_fields(&self) -> (&'static str, &'static str) {
-        match self.options.task() {
-            Task::Clothes => ("model_image", "garment_image"),
-            Task::Hairstyle => ("face_image", ""),
-            Task::Tattoo => ("body_image", "design_image"),
-        }
+        picture_fields(self.options.task())
+    }
+}
+
+/// The names of the fields that a task's two pictures come in. A hairstyle has no second one.
+pub const fn picture_fields(task: Task) -> (&'static str, &'static str) {
+    match task {
+        Task::Clothes => ("model_image", "garment_image"),
+        Task::Hairstyle => ("face_image", ""),
+        Task::Tattoo => ("body_image", "design_image"),
     }
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use tryon_core::{
     category::Category,
-    task::{ModerationLevel, Provider, Region, Task},
+    task::{GarmentPhotoType, ModerationLevel, Provider, Region, Task},
 };
 use tryon_engine::{EngineError, Monitor, Options, Request, Step};
 use tryon_picture::{Growth, fit_long_side, resize};
@@ -97,6 +97,9 @@ fn options(args: &TryArgs, steps: u32) -> Options {
         region: args.region,
         placement: None,
         haircut: None,
+        subcategory: None,
+        garment_photo: GarmentPhotoType::Auto,
+        segmentation_free: true,
         hair_color: None,
         seed: args.seed,
         steps,

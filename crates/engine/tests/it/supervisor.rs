@@ -7,7 +7,7 @@ use image::{Rgba, RgbaImage};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tryon_core::{
     category::Category,
-    task::{ModerationLevel, Provider, Task},
+    task::{GarmentPhotoType, ModerationLevel, Provider, Task},
 };
 use tryon_engine::{
     Options, Output, Refusal, Request, Step,
@@ -40,6 +40,9 @@ fn request_of(prompt: &str, person: RgbaImage) -> Request {
     let options = Options {
         task: Task::Clothes,
         category: Category::Tops,
+        subcategory: None,
+        garment_photo: GarmentPhotoType::Auto,
+        segmentation_free: true,
         region: None,
         placement: None,
         haircut: None,

@@ -138,7 +138,8 @@ pub(super) async fn read(
     if expected.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
-    let share = app.results.reserve(expected.unwrap_or(limit)).await?;
+    let share = app.results.reserve(expected.unwrap_or(limit)).await;
+    let share = share.ok_or_else(|| ApiError::unavailable("too many results at once"))?;
     let chunks = chunks(body, limits);
     let whole = async {
         match boundary {

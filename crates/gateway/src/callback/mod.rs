@@ -76,6 +76,7 @@ pub(crate) fn router(reports: Reports) -> Router {
             auth::admit,
         ))
         .layer(middleware::from_fn(lingering::linger))
+        .layer(middleware::from_fn(trace::catch))
         .layer(middleware::from_fn_with_state(app, trace::trace))
         .with_state(reports)
 }
@@ -85,7 +86,7 @@ async fn no_route() -> ApiError {
 }
 
 async fn no_method() -> ApiError {
-    ApiError::method_not_allowed()
+    ApiError::no_method()
 }
 
 /// Takes the result of an attempt. It is answered when it is settled, or needs no settling.

@@ -185,6 +185,8 @@ pub struct JobConfig {
     pub max_lost: u32,
     /// How long a node keeps an attempt, and a gateway a preparation, without a sign of life.
     pub lease: Seconds,
+    /// How long a node that refused our token is left alone before it is asked again.
+    pub quarantine: Seconds,
     /// How old a picture is before it is erased because no job names it.
     pub orphan_age: Seconds,
 }
@@ -196,6 +198,7 @@ impl Default for JobConfig {
             output_retention: Seconds::new(72 * 60 * 60),
             max_lost: 3,
             lease: Seconds::new(30),
+            quarantine: Seconds::new(60),
             orphan_age: Seconds::new(60 * 60),
         }
     }
@@ -213,7 +216,7 @@ pub struct LimitConfig {
     /// waits for its share before its body is read. Results of nodes, each of at most
     /// `body_bytes`, share four times that besides.
     pub buffered_bytes: usize,
-    /// How long a request waits for its share of that memory before it is answered 503.
+    /// How long a request waits for its share of that memory before it is refused.
     pub buffer_wait: Seconds,
     /// Connections that may be open at the same time; others wait to be accepted.
     pub connections: usize,
@@ -221,6 +224,8 @@ pub struct LimitConfig {
     pub header_timeout: Seconds,
     /// How long a request's body may be silent.
     pub body_idle: Seconds,
+    /// How long a client may leave an answer unread before its connection is closed.
+    pub write_idle: Seconds,
     /// How long a request's body may take as a whole.
     pub body_timeout: Seconds,
     /// How long requests under way may take to end when the gateway is told to.
@@ -237,6 +242,7 @@ impl Default for LimitConfig {
             connections: 4096,
             header_timeout: Seconds::new(10),
             body_idle: Seconds::new(15),
+            write_idle: Seconds::new(60),
             body_timeout: Seconds::new(120),
             shutdown: Seconds::new(30),
         }

@@ -89,7 +89,17 @@ fn config(assignment: &Assignment) -> JobConfig {
         ..JobConfig::default()
     };
     match &request.options {
-        TaskOptions::Clothes { category, .. } => config.category = Some(*category),
+        TaskOptions::Clothes {
+            category,
+            subcategory,
+            garment_photo_type,
+            segmentation_free,
+        } => {
+            config.category = Some(*category);
+            config.subcategory.clone_from(subcategory);
+            config.garment_photo_type = Some(*garment_photo_type);
+            config.segmentation_free = Some(*segmentation_free);
+        }
         TaskOptions::Hairstyle {
             haircut,
             hair_color,
@@ -108,8 +118,9 @@ fn config(assignment: &Assignment) -> JobConfig {
 #[cfg(test)]
 mod tests {
     use tryon_core::{
+        category::Category,
         id::{AccountId, JobId},
-        task::{Mode, ModerationLevel, OutputFormat, Provider, Region},
+        task::{GarmentPhotoType, Mode, ModerationLevel, OutputFormat, Provider, Region},
         time::Timestamp,
     };
     use tryon_store::{Plan, Request};
@@ -140,6 +151,21 @@ mod tests {
             seed: u64::from(u32::MAX),
             deadline: Timestamp::from_millis(0),
         }
+    }
+
+    #[test]
+    fn a_node_reads_back_which_clothes_were_asked_for() {
+        let options = TaskOptions::Clothes {
+            category: Category::Jewelry,
+            subcategory: Some("necklace".to_owned()),
+            garment_photo_type: GarmentPhotoType::Model,
+            segmentation_free: false,
+        };
+        let config = JobConfig::parse(&write_config(&assignment(options))).unwrap();
+        assert_eq!(config.category, Some(Category::Jewelry));
+        assert_eq!(config.subcategory.as_deref(), Some("necklace"));
+        assert_eq!(config.garment_photo_type, Some(GarmentPhotoType::Model));
+        assert_eq!(config.segmentation_free, Some(false));
     }
 
     #[test]

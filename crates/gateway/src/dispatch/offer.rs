@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use tryon_api::{node::field, public::picture_fields};
 use tryon_core::{
     error::{JobError, JobErrorCode},
+    task::Task,
     time::Timestamp,
 };
 use tryon_store::{Assignment, NodeState, StoreError};
@@ -87,6 +89,7 @@ async fn act(
         }
         Answer::UnknownProvider { detail } => unknown_provider(outcomes, assignment, &detail).await,
         Answer::Refused { detail } => {
+            let detail = in_the_clients_words(&detail, assignment.request.options.task());
             let error = JobError::new(JobErrorCode::InputValidationError, detail);
             fail(outcomes, assignment, error).await
         }
@@ -103,6 +106,13 @@ async fn act(
             unreachable(outcomes, assignment).await
         }
     }
+}
+
+/// A node names the fields of its own form, which the client does not know.
+fn in_the_clients_words(detail: &str, task: Task) -> String {
+    let (person, garment) = picture_fields(task);
+    let named = detail.replace(field::GARMENT, garment);
+    named.replace(field::PERSON, person)
 }
 
 async fn confirm(outcomes: &Outcomes, assignment: &Assignment) -> Result<(), StoreError> {

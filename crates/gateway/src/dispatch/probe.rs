@@ -22,25 +22,34 @@ const READY: Duration = Duration::from_secs(30);
 /// The longest wait between probes of a node that is not.
 const NOT_READY: Duration = Duration::from_secs(5);
 
-/// Probes a node at once, when it is asked for, and at intervals. Ends when the node refuses our
-/// token: an operator has to change the configuration, and a restart probes again.
+/// Probes a node at once, when it is asked for, and at intervals. A node that refused our token is
+/// left alone for a while and then asked whether it still does: the token may have been mended on
+/// its side, or a proxy have answered for it.
 pub(super) async fn watch(app: Arc<App>, fleet: Arc<Fleet>, name: String, stop: CancellationToken) {
     let Some(member) = fleet.find(&name) else {
         return;
     };
     let mut backoff = Backoff::up_to(NOT_READY);
-    let mut first = true;
+    let quarantine = app.config.jobs.quarantine.duration();
+    let mut pardon = true;
     loop {
-        let state = match probe_and_record(&app, &name, member, first).await {
+        let state = match probe_and_record(&app, &name, member, pardon).await {
             Ok(state) => state,
             Err(error) => {
                 tracing::error!(node = name, %error, "what a probe found cannot be recorded");
                 NodeState::Unknown
             }
         };
-        first = false;
+        pardon = state == NodeState::Quarantined;
+        if pardon {
+            // Not for the bell: it rings for what put the node here.
+            let slept = tokio::time::sleep(quarantine);
+            if stop.run_until_cancelled(slept).await.is_none() {
+                return;
+            }
+            continue;
+        }
         let pause = match state {
-            NodeState::Quarantined => return,
             NodeState::Ready => {
                 backoff.reset();
                 READY
@@ -57,13 +66,13 @@ async fn probe_and_record(
     app: &App,
     name: &str,
     member: &Member,
-    first: bool,
+    pardon: bool,
 ) -> Result<NodeState, StoreError> {
     let nodes = app.store.list_nodes().await?;
     let Some(known) = nodes.into_iter().find(|node| node.name == name) else {
         return Ok(NodeState::Unknown);
     };
-    if known.state == NodeState::Quarantined && !first {
+    if known.state == NodeState::Quarantined && !pardon {
         return Ok(NodeState::Quarantined);
     }
     let (state, providers) = probe(&member.client).await;

@@ -1,23 +1,11 @@
 //! Where inputs come from, and what is said when they cannot be used.
 
 use bytes::Bytes;
-use tryon_core::{
-    error::{JobError, JobErrorCode},
-    task::Task,
-};
+use tryon_core::error::{JobError, JobErrorCode};
 use tryon_picture::{Limits, PictureError};
 use tryon_store::Source;
 
 use super::{PrepareError, Preparer, develop};
-
-/// The names of the fields that a task's two pictures came in.
-pub(super) const fn fields(task: Task) -> (&'static str, &'static str) {
-    match task {
-        Task::Clothes => ("model_image", "garment_image"),
-        Task::Hairstyle => ("face_image", ""),
-        Task::Tattoo => ("body_image", "design_image"),
-    }
-}
 
 impl Preparer {
     /// The picture of `source`, ready for a node.

@@ -19,6 +19,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tryon_api::public::picture_fields;
 use tryon_blob::{BlobError, Key, Role};
 use tryon_core::{error::JobError, id::JobId};
 use tryon_store::{Pair, Preparation, StoreError};
@@ -159,7 +160,7 @@ impl Preparer {
     async fn make_ready(&self, preparation: Preparation) -> Result<Pair<String>, PrepareError> {
         let job = preparation.job;
         let task = preparation.request.options.task();
-        let (person_field, garment_field) = input::fields(task);
+        let (person_field, garment_field) = picture_fields(task);
         let max_side = preparation.plan.max_side;
         let Pair { person, garment } = preparation.sources;
         let person = self.develop(person_field, person, max_side);

@@ -1,6 +1,10 @@
 //! Reading bodies within limits of size, time and memory.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -10,6 +14,9 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
+
+use tryon_core::id::AccountId;
+use tryon_store::Account;
 
 use crate::{config::LimitConfig, error::ApiError};
 
@@ -30,7 +37,13 @@ fn units(bytes: usize) -> u32 {
 pub(crate) struct BodyBudget {
     free: Arc<Semaphore>,
     wait: Duration,
+    /// Bodies that are being read, by the account that sends them.
+    read: Arc<Mutex<HashMap<AccountId, u32>>>,
 }
+
+/// Bodies up to this size do not wait for memory: they are bounded by the number of connections,
+/// and must not stand in line behind those that carry pictures.
+const SMALL: usize = 16 * 1024;
 
 /// How many of the largest results are read at the same time.
 const RESULTS: usize = 4;
@@ -50,16 +63,49 @@ impl BodyBudget {
     fn new(bytes: usize, wait: Duration) -> Self {
         let units = usize::try_from(units(bytes)).unwrap_or(usize::MAX);
         let free = Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS)));
-        Self { free, wait }
+        let read = Arc::default();
+        Self { free, wait, read }
     }
 
-    pub(crate) async fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, ApiError> {
+    /// Takes note that a body of the account is being read, for as long as the result lives. An
+    /// account may send as many at once as it may have jobs: memory that was set aside for bodies
+    /// that never come would be taken from everybody else.
+    fn begin(&self, account: &Account) -> Result<Reading, ApiError> {
+        let limit = account.limits.concurrent_jobs;
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = read.entry(account.id).or_default();
+        if *count >= limit {
+            return Err(ApiError::too_many_bodies(limit));
+        }
+        *count += 1;
+        Ok(Reading {
+            account: account.id,
+            read: Arc::clone(&self.read),
+        })
+    }
+
+    /// A share of the memory; `None` when there was none for too long.
+    pub(crate) async fn reserve(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let share = Arc::clone(&self.free).acquire_many_owned(units(bytes));
-        match timeout(self.wait, share).await {
-            Ok(share) => Ok(share.expect("BUG: the semaphore is never closed")),
-            Err(_) => Err(ApiError::unavailable(
-                "too many large requests at once: try again",
-            )),
+        let share = timeout(self.wait, share).await.ok()?;
+        Some(share.expect("BUG: the semaphore is never closed"))
+    }
+}
+
+/// A body that is being read.
+struct Reading {
+    account: AccountId,
+    read: Arc<Mutex<HashMap<AccountId, u32>>>,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut count) = read.entry(self.account) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
         }
     }
 }
@@ -67,19 +113,20 @@ impl BodyBudget {
 /// A body in memory, with the share of the budget that it takes.
 pub(super) struct Buffered {
     bytes: Bytes,
-    share: OwnedSemaphorePermit,
+    share: Option<OwnedSemaphorePermit>,
 }
 
 impl Buffered {
     /// The body, and its share of the budget, to be kept for as long as its bytes are.
-    pub(super) fn into_parts(self) -> (Bytes, OwnedSemaphorePermit) {
+    pub(super) fn into_parts(self) -> (Bytes, Option<OwnedSemaphorePermit>) {
         (self.bytes, self.share)
     }
 }
 
-/// Reads a body.
+/// Reads the body of a request of `account`.
 pub(super) async fn read(
     body: Body,
+    account: &Account,
     limits: &LimitConfig,
     budget: &BodyBudget,
 ) -> Result<Buffered, ApiError> {
@@ -89,7 +136,13 @@ pub(super) async fn read(
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
-    let share = budget.reserve(weight(announced.unwrap_or(limit))).await?;
+    let _reading = budget.begin(account)?;
+    let share = if announced.is_some_and(|length| length <= SMALL) {
+        None
+    } else {
+        let share = budget.reserve(weight(announced.unwrap_or(limit))).await;
+        Some(share.ok_or_else(ApiError::crowded)?)
+    };
     let whole = collect(body, announced.unwrap_or(0), limits);
     let whole = timeout(limits.body_timeout.duration(), whole).await;
     let bytes = whole.map_err(|_| ApiError::body_timeout())??;

@@ -2,7 +2,7 @@
 //!
 //! Every answer, also to what is not understood, carries `x-request-id` and CORS headers, and every
 //! refusal the body `{"error", "message"}`. The order of checks on a limited route: key, request
-//! limit, body, field by field, then what only the store can know.
+//! limit, what the account may still do, body, field by field, then what only the store can know.
 
 use std::sync::Arc;
 
@@ -99,6 +99,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn(lingering::linger))
+        .layer(middleware::from_fn(trace::catch))
         .layer(cors::layer())
         .layer(middleware::from_fn_with_state(
             Arc::clone(app),
@@ -112,5 +113,5 @@ async fn no_route() -> ApiError {
 }
 
 async fn no_method() -> ApiError {
-    ApiError::method_not_allowed()
+    ApiError::no_method()
 }

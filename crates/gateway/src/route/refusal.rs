@@ -22,18 +22,12 @@ pub(super) enum Limited {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only documents")]
 pub(super) enum Submission {
-    /// `BadRequest`: `message` names the field, or says what is not offered.
+    /// `BadRequest`: `message` names the field, or says what is too large, late or not offered.
     #[response(status = 400)]
     Wrong(ErrorBody),
     /// `UnauthorizedAccess`: no key, or not a valid one.
     #[response(status = 401)]
     Unauthorized(ErrorBody),
-    /// `BadRequest`: the body did not arrive in time.
-    #[response(status = 408)]
-    Slow(ErrorBody),
-    /// `BadRequest`: the body, or a picture in it, is too large.
-    #[response(status = 413)]
-    TooLarge(ErrorBody),
     /// `RateLimitExceeded` or `ConcurrencyLimitExceeded`: wait for `Retry-After` seconds.
     /// `OutOfCredits`: waiting does not help, and `x-should-retry` is `false`.
     #[response(status = 429)]
@@ -41,7 +35,4 @@ pub(super) enum Submission {
     /// `InternalServerError`: our fault.
     #[response(status = 500)]
     Internal(ErrorBody),
-    /// `InternalServerError`: too many large requests at once.
-    #[response(status = 503)]
-    Busy(ErrorBody),
 }

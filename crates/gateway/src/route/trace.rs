@@ -1,4 +1,4 @@
-//! One span, one id and one log line for each request, also for one that panics.
+//! One span, one id and one log line for each request, and an answer for one that panics.
 
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
@@ -36,13 +36,19 @@ pub(crate) async fn trace(State(app): State<Arc<App>>, request: Request, next: N
 
 async fn answer(request: Request, next: Next) -> Response {
     let start = Instant::now();
-    let caught = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    let response = caught.unwrap_or_else(|panic| {
-        ApiError::internal(format!("BUG: a handler panicked: {}", reason(&*panic))).into_response()
-    });
+    let response = next.run(request).await;
     let (status, millis) = (response.status().as_u16(), start.elapsed().as_millis());
     tracing::info!(status, millis, "answered");
     response
+}
+
+/// Middleware that answers for a handler that panics. It lies inside of those that add headers to
+/// every answer.
+pub(crate) async fn catch(request: Request, next: Next) -> Response {
+    let caught = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    caught.unwrap_or_else(|panic| {
+        ApiError::internal(format!("BUG: a handler panicked: {}", reason(&*panic))).into_response()
+    })
 }
 
 fn reason(panic: &(dyn Any + Send)) -> &str {

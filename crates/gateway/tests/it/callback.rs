@@ -226,7 +226,7 @@ async fn a_report_that_does_not_read_is_refused_and_changes_nothing() {
     }
     let long = format!("job_id=x&error={}", "e".repeat(100_000));
     let long = post().header("content-type", form).body(long);
-    Answer::to(long).await.refusal(413, "BadRequest");
+    Answer::to(long).await.refusal(400, "BadRequest");
     assert_eq!(app.status(job).await["status"], "processing");
 }
 

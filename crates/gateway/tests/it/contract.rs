@@ -326,7 +326,7 @@ async fn a_browser_may_ask_first() {
 async fn methods_that_a_route_does_not_take_are_told_which_it_does() {
     let app = TestApp::start().await;
     let answer = app.get("/tryon/clothes").await;
-    answer.refusal(405, "BadRequest");
+    answer.refusal(404, "NotFound");
     assert!(
         answer.header("allow").contains("POST"),
         "{:?}",

@@ -59,7 +59,7 @@ async fn a_node_is_sent_what_was_asked_for() {
     assert_eq!(first.text("user_id"), app.owner.account.to_string());
     assert_eq!(first.text("session_id"), job.to_string());
     let expected = json!({"seed": 41, "steps": 1, "cfg": 1.0, "task": "clothes", "category": "tops",
-        "output_format": "jpeg", "moderation_level": "none"});
+        "garment_photo_type": "auto", "segmentation_free": true, "output_format": "jpeg", "moderation_level": "none"});
     assert_eq!(first.config(), expected);
     assert!(first.file("masked_user_image").starts_with(b"\x89PNG"));
     assert!(first.file("garment_image").starts_with(b"\x89PNG"));
@@ -160,10 +160,28 @@ async fn a_node_that_refuses_our_token_is_quarantined_and_the_job_goes_elsewhere
 }
 
 #[tokio::test]
-async fn a_node_that_refuses_the_request_fails_the_sample_in_its_words() {
+async fn a_quarantined_node_is_taken_back_when_it_knows_our_token_again() {
+    let app = TestApp::start_with(|config| {
+        config.jobs.quarantine = Seconds::new(1);
+        config.jobs.deadline = Seconds::new(3600);
+    })
+    .await;
+    app.node.set_token("another-token");
+    let job = app.submit(json!({})).await;
+    app.wait_for_node(NodeState::Quarantined).await;
+    app.node.otherwise(Reaction::Report(result()));
+    app.node.set_token(NODE_TOKEN);
+    app.wait_for_outputs(job).await;
+}
+
+#[tokio::test]
+async fn a_node_that_refuses_the_request_fails_the_sample_in_the_clients_words() {
     let app = TestApp::start().await;
-    app.node
-        .script([Reaction::refuse(400, "`garment_image` is blank")]);
+    app.node.script([
+        Reaction::refuse(400, "`garment_image` is blank"),
+        Reaction::refuse(400, "`masked_user_image`: the picture is 1x1"),
+        Reaction::refuse(400, "`garment_image`: the picture is 1x1"),
+    ]);
     let job = app.submit(json!({})).await;
     let (name, message) = app.wait_for_failure(job).await;
     assert_eq!(
@@ -174,6 +192,12 @@ async fn a_node_that_refuses_the_request_fails_the_sample_in_its_words() {
         (app.node.offers().len(), app.node_state().await.faults),
         (1, 0)
     );
+    let job = app.submit(json!({})).await;
+    let (_, message) = app.wait_for_failure(job).await;
+    assert_eq!(message, "`model_image`: the picture is 1x1");
+    let job = app.post("/tryon/tattoo", &tattoo(json!({}))).await.job();
+    let (_, message) = app.wait_for_failure(job).await;
+    assert_eq!(message, "`design_image`: the picture is 1x1");
 }
 
 #[tokio::test]

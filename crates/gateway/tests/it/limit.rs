@@ -182,7 +182,7 @@ async fn a_body_or_picture_that_is_too_large_is_refused() {
     let answer = app
         .post("/tryon/clothes", &clothes(json!({"garment_image": large})))
         .await;
-    let message = answer.refusal(413, "BadRequest");
+    let message = answer.refusal(400, "BadRequest");
     assert!(message.contains("`garment_image`"), "{message}");
     let body = vec![b' '; 4 * LIMIT + 1];
     let url = app.url("/api/v1/tryon/clothes");
@@ -191,7 +191,7 @@ async fn a_body_or_picture_that_is_too_large_is_refused() {
         .post(&url)
         .bearer_auth(&app.owner.key)
         .body(body.clone());
-    Answer::to(announced).await.refusal(413, "BadRequest");
+    Answer::to(announced).await.refusal(400, "BadRequest");
     let pieces = futures::stream::iter(
         body.chunks(5000)
             .map(|piece| Ok::<_, std::io::Error>(piece.to_vec()))
@@ -199,6 +199,6 @@ async fn a_body_or_picture_that_is_too_large_is_refused() {
     );
     let streamed = app.http.post(&url).bearer_auth(&app.owner.key);
     let streamed = streamed.body(reqwest::Body::wrap_stream(pieces));
-    Answer::to(streamed).await.refusal(413, "BadRequest");
+    Answer::to(streamed).await.refusal(400, "BadRequest");
     assert_eq!(app.balance(&app.owner).await.reserved, 0);
 }

@@ -14,4 +14,5 @@ mod host;
 mod input;
 mod keep;
 mod limit;
+mod slow;
 mod stage;

@@ -7,7 +7,7 @@ use futures::future::OptionFuture;
 use tryon_api::public::{ClothesRequest, HairstyleRequest, Submitted, TattooRequest};
 use tryon_blob::{Blobs, Key, Role};
 use tryon_core::{id::JobId, ledger::OutOfCredits, task::Task};
-use tryon_store::{Account, NewJob, Pair, Source};
+use tryon_store::{Account, NewJob, Pair, Source, SubmitError};
 
 use self::wanted::{Picture, Wanted};
 use super::{body, refusal};
@@ -72,7 +72,8 @@ async fn submit(
     task: Task,
     body: Body,
 ) -> Result<Json<Submitted>, ApiError> {
-    let body = body::read(body, &app.config.limits, &app.bodies).await?;
+    refuse_hopeless(account, 1)?;
+    let body = body::read(body, account, &app.config.limits, &app.bodies).await?;
     // The body's share of the memory is held until the pictures in it are stored.
     let (bytes, _share) = body.into_parts();
     let wanted = wanted::read(task, bytes, app.config.limits.picture_bytes).await?;
@@ -98,7 +99,7 @@ async fn submit(
     accept(app, job).await
 }
 
-/// Spares storing the pictures of a job that has no chance. The transaction decides.
+/// Spares reading, and storing, the pictures of a job that has no chance. The transaction decides.
 fn refuse_hopeless(account: &Account, samples: u8) -> Result<(), ApiError> {
     let (open, limit) = (account.open_jobs, account.limits.concurrent_jobs);
     if open >= limit {
@@ -148,7 +149,10 @@ async fn store_picture(blobs: &Blobs, key: Key, picture: &Picture) -> Result<Sou
 async fn accept(app: &App, job: NewJob) -> Result<Json<Submitted>, ApiError> {
     let id = job.id;
     if let Err(refusal) = app.store.submit_job(job, app.clock.now()).await {
-        erase_pictures(app, id).await;
+        // Of a store that fails it is not known whether it took the job: the sweep finds out.
+        if !matches!(refusal, SubmitError::Store(_)) {
+            erase_pictures(app, id).await;
+        }
         return Err(refusal.into());
     }
     failpoint::reach("gateway::after-commit").await;
