@@ -13,8 +13,12 @@ for version in 0.1.0 1.1.0 2.0.0; do
             echo "hint: apt-get install python3-pip" >&2
             exit 1
         }
+        # Moved into place whole: an interrupted installation is not taken for a finished one.
+        rm -rf "$clients/$version.part"
         python3 -m pip install --quiet --no-warn-script-location --root-user-action ignore \
-            --target "$clients/$version" "tryiton==$version" "requests==2.32.5"
+            --target "$clients/$version.part" "tryiton==$version" "requests==2.32.5"
+        rm -rf "${clients:?}/$version"
+        mv "$clients/$version.part" "$clients/$version"
     fi
 done
 export TRYON_TEST_CLIENTS="$PWD/$clients"

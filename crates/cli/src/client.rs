@@ -3,14 +3,21 @@
 use std::{path::Path, time::Duration};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use reqwest::{StatusCode, header::RETRY_AFTER};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use tryon_core::secret::Secret;
 
 use crate::failure::Failure;
 
-/// How often to ask for a job's status.
-const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// How long to wait before a job's status is asked for again: short at first, for jobs that are
+/// done soon, and then so that several who wait stay within the limit of their key.
+const FIRST_POLL: Duration = Duration::from_millis(250);
+const LAST_POLL: Duration = Duration::from_secs(1);
+
+/// Failures to learn a job's status in a row that end the wait for it. The job goes on meanwhile,
+/// and is charged: a deploy of the gateway must not make its picture look lost.
+const MAX_FAILURES: u32 = 60;
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -83,17 +90,39 @@ impl Client {
 
     /// Waits until a job has ended and returns its outputs' URLs.
     pub(crate) async fn wait(&self, id: &str) -> Result<Vec<String>, Failure> {
+        let (mut pause, mut failures) = (FIRST_POLL, 0);
         loop {
             let request = self.http.get(format!("{}/status/{id}", self.base));
-            let status: Status = self.send(request).await?;
+            let status: Status = match self.try_send(request).await {
+                Ok(status) => status,
+                Err(SendError {
+                    retry_after: Some(after),
+                    ..
+                }) if failures < MAX_FAILURES => {
+                    failures += 1;
+                    tokio::time::sleep(after).await;
+                    continue;
+                }
+                Err(error) => {
+                    let hint = format!("the job may go on: its id is {id}");
+                    return Err(error.failure.hint(hint));
+                }
+            };
+            failures = 0;
             match (status.state.as_str(), status.error) {
-                ("processing", _) => tokio::time::sleep(POLL_INTERVAL).await,
+                ("processing", _) => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LAST_POLL);
+                }
                 ("completed", _) => return Ok(status.output),
                 (_, Some(JobFailure { name, message })) => {
                     let failure = Failure::new(format!("the job failed with {name}: {message}"));
                     return Err(failure.hint("a failed job is not charged"));
                 }
-                (other, None) => return Err(Failure::new(format!("unknown job status `{other}`"))),
+                (other, None) => {
+                    let failure = Failure::new(format!("unknown job status `{other}`"));
+                    return Err(failure.hint("is the gateway newer than this client?"));
+                }
             }
         }
     }
@@ -127,20 +156,33 @@ impl Client {
         &self,
         request: reqwest::RequestBuilder,
     ) -> Result<T, Failure> {
+        let sent = self.try_send(request).await;
+        sent.map_err(|error| error.failure)
+    }
+
+    async fn try_send<T: DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, SendError> {
+        let lost = |error| SendError {
+            failure: self.unreachable(&error),
+            retry_after: Some(LAST_POLL),
+        };
         let sent = request.bearer_auth(self.key.expose()).send().await;
-        let answer = sent.map_err(|error| self.unreachable(&error))?;
-        let status = answer.status();
-        let body = answer
-            .bytes()
-            .await
-            .map_err(|error| self.unreachable(&error))?;
+        let answer = sent.map_err(lost)?;
+        let (status, after) = (answer.status(), retry_after(&answer));
+        let body = answer.bytes().await.map_err(lost)?;
         if !status.is_success() {
             let refusal: Refusal = serde_json::from_slice(&body).unwrap_or_default();
-            return Err(refused(status.as_u16(), &refusal));
+            return Err(SendError {
+                failure: refused(status.as_u16(), &refusal),
+                retry_after: after,
+            });
         }
-        serde_json::from_slice(&body).map_err(|error| {
-            Failure::from_error("the answer is not one of this API", &error)
-                .hint(format!("is there a tryon gateway at `{}`?", self.base))
+        serde_json::from_slice(&body).map_err(|error| SendError {
+            failure: Failure::from_error("the answer is not one of this API", &error)
+                .hint(format!("is there a tryon gateway at `{}`?", self.base)),
+            retry_after: None,
         })
     }
 
@@ -152,6 +194,24 @@ impl Client {
     }
 }
 
+/// Why a request was not answered with what it asks for.
+struct SendError {
+    failure: Failure,
+    /// How long to wait before the same may be asked again; `None` when it need not be.
+    retry_after: Option<Duration>,
+}
+
+/// How long to wait before asking again: what a refusal for now says, or a little.
+fn retry_after(answer: &reqwest::Response) -> Option<Duration> {
+    let status = answer.status();
+    if status != StatusCode::TOO_MANY_REQUESTS && !status.is_server_error() {
+        return None;
+    }
+    let said = answer.headers().get(RETRY_AFTER);
+    let seconds = said.and_then(|said| said.to_str().ok()?.parse().ok());
+    Some(seconds.map_or(LAST_POLL, Duration::from_secs))
+}
+
 fn refused(status: u16, refusal: &Refusal) -> Failure {
     let Refusal { error, message } = refusal;
     let failure = Failure::new(format!("the gateway answered {status} {error}: {message}"));
@@ -161,7 +221,8 @@ fn refused(status: u16, refusal: &Refusal) -> Failure {
         "RateLimitExceeded" | "ConcurrencyLimitExceeded" => {
             failure.hint("wait, or raise the limit with `tryon account limits`")
         }
-        _ => failure,
+        "BadRequest" => failure.hint("`tryon submit --help` lists what can be asked for"),
+        _ => failure.hint("the gateway's log says more, under the answer's `x-request-id`"),
     }
 }
 

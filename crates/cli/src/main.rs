@@ -134,7 +134,9 @@ async fn run_async(cli: Cli) -> Result<(), Failure> {
         Command::Node(args) => node::run(args, source()?, format).await,
         Command::Submit(args) => submit::run(&args).await,
         Command::Account(command) => {
-            account::run(&command, &*command::store(source()?, &cli.data).await?).await
+            let config = command::gateway_config(source()?, &cli.data)?;
+            let store = platform::open_store(&config).await?;
+            account::run(&command, config.default_limits, &*store).await
         }
         Command::Key(command) => {
             key::run(&command, &*command::store(source()?, &cli.data).await?).await

@@ -55,18 +55,24 @@ impl LimitFlags {
 }
 
 /// Runs one of them.
-pub(crate) async fn run(command: &AccountCommand, store: &dyn Store) -> Result<(), Failure> {
+///
+/// A new account has the limits `defaults`.
+pub(crate) async fn run(
+    command: &AccountCommand,
+    defaults: Limits,
+    store: &dyn Store,
+) -> Result<(), Failure> {
     match command {
-        AccountCommand::Create { name } => create(name, store).await,
+        AccountCommand::Create { name } => create(name, defaults, store).await,
         AccountCommand::List => list(store).await,
         AccountCommand::Limits { account, limits } => set_limits(*account, limits, store).await,
     }
 }
 
-async fn create(name: &str, store: &dyn Store) -> Result<(), Failure> {
+async fn create(name: &str, limits: Limits, store: &dyn Store) -> Result<(), Failure> {
     let id = AccountId::from_bytes(fresh_id());
     store
-        .create_account(id, name, Limits::default(), now())
+        .create_account(id, name, limits, now())
         .await
         .map_err(store_failed)?;
     println!("{id}");

@@ -81,7 +81,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
     let source = Source::default().flag("gateway.server.port", Some(0));
     let config = load_serve(source, folder.path())?;
     let store = open_store(&config.gateway).await?;
-    let (_, key) = make_first_account(&config, &store)
+    let (_, key) = make_first_account(config.gateway.default_limits, &store)
         .await?
         .expect("BUG: a fresh store has no account");
     let platform = Platform::start(config, &Secrets::draw(), store).await?;

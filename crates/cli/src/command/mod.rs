@@ -25,6 +25,7 @@ use tryon_core::{
     task::{OutputFormat, Region},
     time::Timestamp,
 };
+use tryon_gateway::GatewayConfig;
 use tryon_store::{Store, StoreError};
 
 use crate::{
@@ -35,17 +36,19 @@ use crate::{
 
 /// The store that `serve` or `gateway` would open here.
 pub(crate) async fn store(source: Source, data: &Path) -> Result<Arc<dyn Store>, Failure> {
-    let config = match Service::of(&source) {
-        Service::Serve => load_serve(source, data)?.gateway,
-        Service::Gateway => load_gateway(&source)?,
-        Service::Node => {
-            return Err(
-                Failure::new("the configuration is a node's, which has no accounts")
-                    .hint("name the gateway's with `--config`"),
-            );
-        }
-    };
-    open_store(&config).await
+    open_store(&gateway_config(source, data)?).await
+}
+
+/// The configuration of the gateway that `serve` or `gateway` would start here.
+pub(crate) fn gateway_config(source: Source, data: &Path) -> Result<GatewayConfig, Failure> {
+    match Service::of(&source) {
+        Service::Serve => Ok(load_serve(source, data)?.gateway),
+        Service::Gateway => Ok(load_gateway(&source)?),
+        Service::Node => Err(
+            Failure::new("the configuration is a node's, which has no accounts")
+                .hint("name the gateway's with `--config`"),
+        ),
+    }
 }
 
 /// The format that a file's ending asks for.

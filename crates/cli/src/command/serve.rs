@@ -8,12 +8,15 @@ use tryon_store::Store;
 
 use super::{fresh_id, key, now, store_failed};
 use crate::{
-    config::{ServeConfig, Source, load_serve},
+    config::{Source, load_serve},
     failure::Failure,
     platform::{Platform, open_store},
     secret_file::Secrets,
     signal,
 };
+
+/// What the first account is called. No operator's command makes one of this name by default.
+const FIRST_NAME: &str = "default";
 
 /// Credits that the first account begins with.
 const FIRST_CREDITS: u32 = 1_000;
@@ -41,8 +44,10 @@ pub(crate) async fn run(args: ServeArgs, source: Source, data: &Path) -> Result<
     let config = load_serve(source, data)?;
     let secrets = Secrets::open(data)?;
     let store = open_store(&config.gateway).await?;
-    let first = make_first_account(&config, &store).await?;
-    let platform = Platform::start(config, &secrets, store).await?;
+    let limits = config.gateway.default_limits;
+    let platform = Platform::start(config, &secrets, Arc::clone(&store)).await?;
+    // Only now: a key that was made for a platform that cannot start would never be seen.
+    let first = make_first_account(limits, &store).await?;
     println!(
         "tryon {} serves on http://{}",
         env!("CARGO_PKG_VERSION"),
@@ -55,8 +60,14 @@ pub(crate) async fn run(args: ServeArgs, source: Source, data: &Path) -> Result<
         println!("  key      {key}");
         println!("           keep it: it is not shown again");
     }
-    tell_engine(&platform).await?;
-    signal::wait_for_stop().await;
+    let serving = async {
+        tell_engine(&platform).await?;
+        std::future::pending().await
+    };
+    tokio::select! {
+        () = signal::wait_for_stop() => {}
+        ended = serving => return ended,
+    }
     platform.shutdown().await;
     Ok(())
 }
@@ -84,19 +95,21 @@ async fn tell_engine(platform: &Platform) -> Result<(), Failure> {
 
 /// The account that an empty store begins with, and its key.
 pub(crate) async fn make_first_account(
-    config: &ServeConfig,
+    limits: Limits,
     store: &Arc<dyn Store>,
 ) -> Result<Option<(AccountId, String)>, Failure> {
     let accounts = store.list_accounts().await.map_err(store_failed)?;
-    // One without a key was being made when the process was killed.
     let id = match accounts.as_slice() {
-        [] => create_account(config.gateway.default_limits, store.as_ref()).await?,
+        [] => create_account(limits, store.as_ref()).await?,
+        // One of ours without a key was being made when the process was killed. An operator's own
+        // has another name.
         [only]
-            if store
-                .list_keys(only.id)
-                .await
-                .map_err(store_failed)?
-                .is_empty() =>
+            if only.name == FIRST_NAME
+                && store
+                    .list_keys(only.id)
+                    .await
+                    .map_err(store_failed)?
+                    .is_empty() =>
         {
             only.id
         }
@@ -119,7 +132,7 @@ pub(crate) async fn make_first_account(
 async fn create_account(limits: Limits, store: &dyn Store) -> Result<AccountId, Failure> {
     let id = AccountId::from_bytes(fresh_id());
     store
-        .create_account(id, "default", limits, now())
+        .create_account(id, FIRST_NAME, limits, now())
         .await
         .map_err(store_failed)?;
     Ok(id)

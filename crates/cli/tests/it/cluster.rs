@@ -10,6 +10,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tryon_blob::Folder;
 
 use crate::process::{PATIENCE, Service, example, http, run, tryon};
 
@@ -129,14 +130,12 @@ impl Cluster {
     pub(crate) fn assert_clean(&self) {
         let said = run(self.folder.path(), &["doctor", "--config", "gateway.yaml"]);
         assert!(said.contains("every credit accounted for"), "{said}");
-        let inputs = self.folder.path().join("data/pictures/inputs");
+        let pictures = self.folder.path().join("data/pictures");
+        assert!(pictures.is_dir(), "pictures are kept elsewhere");
+        let inputs = [Folder::Uploads, Folder::Prepared].map(|it| pictures.join(it.as_str()));
         let begun = Instant::now();
-        while count_files(&inputs) > 0 {
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "inputs are left in {}",
-                inputs.display()
-            );
+        while inputs.iter().any(|folder| count_files(folder) > 0) {
+            assert!(begun.elapsed() < PATIENCE, "inputs are left in {inputs:?}");
             std::thread::sleep(Duration::from_millis(50));
         }
     }

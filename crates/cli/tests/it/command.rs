@@ -93,6 +93,15 @@ fn a_command_that_is_not_understood_ends_with_2() {
 #[test]
 fn accounts_keys_and_credits_are_kept() {
     let folder = tempfile::tempdir().unwrap();
+    let settings = r#"{"server": {}, "default_limits": {"concurrent_jobs": 2}}"#;
+    std::fs::write(folder.path().join("gateway.yaml"), settings).unwrap();
+    let config = ["--config", "gateway.yaml", "account"];
+    let made = run(folder.path(), &[&config[..], &["create", "small"]].concat());
+    let listed = run(folder.path(), &[&config[..], &["list"]].concat());
+    assert!(
+        listed.contains(made.trim()) && listed.contains("jobs 0/2"),
+        "{listed}"
+    );
     let account = run(folder.path(), &["account", "create", "shop"]);
     let account = account.trim();
     let shown = run(

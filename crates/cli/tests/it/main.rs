@@ -5,6 +5,8 @@
 mod clients;
 mod cluster;
 mod command;
+mod demo;
 mod kill;
+mod layer;
 mod process;
 mod serve;

@@ -45,6 +45,33 @@ fn the_first_start_makes_an_account_and_shows_its_key_once() {
 }
 
 #[test]
+fn a_start_that_fails_does_not_use_up_the_first_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let said = fail(folder.path(), &["serve", "--port", &port]);
+    assert!(said.contains("\nhint: "), "{said}");
+    drop(taken);
+    let mut service = serve(folder.path());
+    let url = service.read("serves on ");
+    let key = service.read("key ");
+    assert_eq!(credits(&url, &key)["credits"]["on_demand"], 1000);
+}
+
+#[test]
+fn an_account_of_the_operators_own_is_given_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), &["account", "create", "shop"]);
+    let mut service = serve(folder.path());
+    service.read("serves on ");
+    service.read("not a generative model");
+    let listed = run(folder.path(), &["account", "list"]);
+    assert!(listed.contains("shop  credits 0 "), "{listed}");
+    service.signal(Signal::TERM);
+    assert!(!service.read_to_end().contains("tryon_"));
+}
+
+#[test]
 fn pictures_come_through_a_running_gateway() {
     let folder = tempfile::tempdir().unwrap();
     let mut service = serve(folder.path());
