@@ -42,8 +42,14 @@ impl Canvas<'_> {
 
     /// A mask of the analysis copy as an alpha with an edge about one photo pixel soft.
     pub(crate) fn soften(&self, mask: &Mask) -> Gray {
-        let blurred = gaussian_mask(mask, 0.8);
-        let steepness = (0.96 * self.zoom).max(1.5) as f32;
+        self.round_off(mask, 0.8)
+    }
+
+    /// Like [`Self::soften`], with an outline from which the steps of the analysis copy, and what
+    /// is narrower than some `sigma` of its pixels, are gone.
+    pub(crate) fn round_off(&self, mask: &Mask, sigma: f64) -> Gray {
+        let blurred = gaussian_mask(mask, sigma);
+        let steepness = (1.2 * sigma * self.zoom).max(1.5) as f32;
         let (width, height) = self.size();
         let position =
             |i: usize, from: usize, to: usize| (i as f64 + 0.5) * from as f64 / to as f64 - 0.5;

@@ -51,7 +51,8 @@ pub(crate) fn has_tone(color: [f32; 3], tone: [f32; 3]) -> bool {
     (0.6..1.2).contains(&light) && most < 1.2 * least
 }
 
-fn luma([r, g, b]: [f32; 3]) -> f32 {
+/// The brightness of an RGB colour.
+pub(crate) fn luma([r, g, b]: [f32; 3]) -> f32 {
     0.299 * r + 0.587 * g + 0.114 * b
 }
 

@@ -1,13 +1,17 @@
 //! The face above a painted region: the best compact patch of skin.
 
+use crate::fill::{lit_tone, luma};
 use crate::raster::blur::gaussian1d;
 use crate::raster::color::skin_rule;
-use crate::raster::label::{Component, Connectivity, component_mask, label};
+use crate::raster::label::{Component, Connectivity, component_mask, keep_largest, label};
 use crate::raster::morphology::{close, open};
 use crate::raster::order::{median, percentile};
 use crate::raster::plane::{Color, Mask};
 
 use super::zone::Zone;
+
+/// Of a face's light, what is darker than this share is taken for hair.
+const HAIR: f32 = 0.45;
 
 /// A face, in analysis pixels.
 #[derive(Debug, Clone)]
@@ -69,7 +73,28 @@ pub(crate) fn find_face(picture: &Color, painted: &Mask, figure: Option<&Mask>) 
         .enumerate()
         .filter_map(|(i, part)| Some((i, score(part, frame)?)))
         .reduce(|best, next| if next.1 > best.1 { next } else { best })?;
-    measure(component_mask(&labels, index))
+    measure(without_hair(picture, component_mask(&labels, index)))
+}
+
+/// Brown and red hair passes for skin: what is much darker than the middle of the patch is
+/// dropped, unless that is most of it.
+fn without_hair(picture: &Color, patch: Mask) -> Mask {
+    let Some(bounds) = patch.bounds() else {
+        return patch;
+    };
+    let middle = |from: usize, to: usize| (2 * from + to) / 3..(from + 2 * to).div_ceil(3);
+    let columns = middle(bounds.x0, bounds.x1);
+    let rows = middle(bounds.y0, bounds.y1);
+    let core = Mask::from_fn(patch.width, patch.height, |x, y| {
+        patch[(x, y)] && columns.contains(&x) && rows.contains(&y)
+    });
+    let least = HAIR * luma(lit_tone(picture.select(&core)));
+    let light = picture.zip_with(&patch, |&color, &inside| inside && luma(color) > least);
+    let face = keep_largest(&close(&open(&light, 1), 3).and(&patch), 0.2);
+    if 3 * face.count() < patch.count() {
+        return patch;
+    }
+    face
 }
 
 /// How face-like a patch is, if at all: big, compact, close above the region and on its axis.
@@ -114,4 +139,40 @@ fn measure(mask: Mask) -> Option<Face> {
         chin: (widest as f64 + 0.66 * width).min(bounds.y1 as f64 - 1.0),
         mask,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raster::plane::Plane;
+
+    /// A face 20 pixels wide under a cap of something 40 pixels wide.
+    fn head(cap: [f32; 3]) -> (Color, Mask) {
+        let face = |x: usize, y: usize| (20..40).contains(&x) && (12..50).contains(&y);
+        let picture = Plane::from_fn(60, 60, |x, y| {
+            if face(x, y) {
+                [225.0, 180.0, 155.0]
+            } else {
+                cap
+            }
+        });
+        let patch = Mask::from_fn(60, 60, |x, y| {
+            (10..50).contains(&x) && (5..40).contains(&y) || face(x, y)
+        });
+        (picture, patch)
+    }
+
+    #[test]
+    fn brown_hair_is_not_part_of_the_face() {
+        let (picture, patch) = head([100.0, 55.0, 35.0]);
+        let bounds = without_hair(&picture, patch).bounds().unwrap();
+        assert_eq!((bounds.x0, bounds.x1), (20, 40));
+    }
+
+    #[test]
+    fn the_shaded_side_of_a_face_is() {
+        let (picture, patch) = head([130.0, 95.0, 80.0]);
+        let bounds = patch.bounds();
+        assert_eq!(without_hair(&picture, patch).bounds(), bounds);
+    }
 }

@@ -4,7 +4,7 @@ use super::Body;
 use super::face::{Face, PaintedBox, find_face};
 use super::shoulder::{Shoulders, find_shoulders};
 use super::silhouette::{Separation, separate, smooth_lab};
-use super::template::Pose;
+use super::template::{Pose, trunk_edge};
 use crate::geometry::{Point, Sides, clamp};
 use crate::raster::color::rgb_to_lab;
 use crate::raster::label::keep_largest;
@@ -161,6 +161,10 @@ impl Seen<'_> {
         let frame = PaintedBox::find(painted)?;
         let mut pose = self.stand(frame);
         if let Some((row, run)) = self.figure_below(&pose, frame) {
+            if let Some(hips) = self.hips(&pose, row, run) {
+                let both = (pose.width * hips).sqrt();
+                pose.width = clamp(both, 0.85 * pose.width, 1.15 * pose.width);
+            }
             fit_width(&mut pose, run);
             pose.bend = pose.find_bend(row, run.start as f64, run.end as f64);
         }
@@ -238,6 +242,14 @@ impl Seen<'_> {
             return None;
         }
         Some((row, extent(figure, row as usize)?))
+    }
+
+    /// The width of shoulders over the trunk seen in `row`, where gaps part that from the arms.
+    fn hips(&self, pose: &Pose, row: f64, figure: Run) -> Option<f64> {
+        let trunk = central_run(self.figure?, row as usize, pose.axis)?;
+        let parted = trunk.start > figure.start && trunk.end < figure.end;
+        let depth = (row - pose.shoulder_y) / pose.width;
+        parted.then(|| trunk.len() as f64 / (2.0 * trunk_edge(depth)))
     }
 
     fn shoulders(&self, pose: &Pose, frame: PaintedBox) -> Shoulders {

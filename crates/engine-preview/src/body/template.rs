@@ -44,6 +44,14 @@ const NECK_ENDS: f64 = -0.20;
 /// The outer edge of the arms alone, by depth.
 const ARM_DEPTHS: [f64; 6] = [0.0, 0.45, 0.75, 1.05, 1.35, 1.64];
 const ARM_EDGE: [f64; 6] = [0.49, 0.535, 0.545, 0.535, 0.515, 0.495];
+/// The edge of the trunk alone, by depth.
+const TRUNK_DEPTHS: [f64; 6] = [0.40, 0.62, 0.85, 1.08, 1.30, 1.55];
+const TRUNK_EDGE: [f64; 6] = [0.362, 0.345, 0.325, 0.345, 0.385, 0.395];
+
+/// Half the width of the trunk at a depth under the shoulders, in shoulder widths.
+pub(super) fn trunk_edge(depth: f64) -> f64 {
+    interpolate(depth, &TRUNK_DEPTHS, &TRUNK_EDGE)
+}
 
 /// Where the mannequin stands, in analysis pixels.
 #[derive(Debug, Clone, Copy)]

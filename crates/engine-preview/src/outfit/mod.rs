@@ -4,6 +4,7 @@ mod front;
 mod lower;
 mod painted;
 mod residue;
+mod sleeve;
 mod upper;
 mod wearer;
 
@@ -20,6 +21,9 @@ use crate::raster::label::keep_largest;
 use crate::raster::morphology::{dilate_square, dilate_square_gray, open_disk_gray};
 use crate::raster::plane::{Gray, Mask, Plane, Rect};
 use crate::warp::{Layer, Part, Zoom, warp};
+
+/// How far the outline of an invented body is rounded off, in analysis pixels.
+const OUTLINE: f64 = 2.0;
 
 /// What the dressing of a person needs beside the pictures.
 #[derive(Debug, Clone, Copy)]

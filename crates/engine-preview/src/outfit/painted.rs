@@ -3,9 +3,9 @@
 
 use image::RgbImage;
 
-use super::{Stage, UpperLayers, head_zone};
+use super::{OUTLINE, Stage, UpperLayers, head_zone};
 use crate::body::{PaintedBody, Target};
-use crate::compose::{Canvas, Drape};
+use crate::compose::{Canvas, Drape, mix_planes};
 use crate::fill;
 use crate::garment::UpperGarment;
 use crate::noise::Grain;
@@ -144,10 +144,8 @@ impl<'a> Scene<'a> {
 
     /// What is seen in the region beside the garment.
     fn ground(&self, canvas: &Canvas<'_>, plan: &UpperPlan, drape: &Drape) -> Color {
-        let inside = self.mannequin().and(&self.hidden);
-        let filled = gaussian_color(&self.invented(plan, &inside), 0.8);
-        let filled = canvas.enlarge(&filled);
-        let body = canvas.enlarge(&erode(&inside, 1).to_gray());
+        let filled = self.invented(canvas, plan);
+        let body = canvas.enlarge(&erode(&self.mannequin().and(&self.hidden), 1).to_gray());
         let shadow = drape.contact_shadow(&body, self.stage.photo_width(), 0.30);
         let grain = Grain::like(self.stage.photo, self.stage.seed);
         Color::from_fn(filled.width, filled.height, |x, y| {
@@ -164,18 +162,28 @@ impl<'a> Scene<'a> {
             .unwrap_or(&self.painted.body.figure)
     }
 
-    /// The analysis copy with backdrop, skin and bottoms in place of the paint.
-    fn invented(&self, plan: &UpperPlan, inside: &Mask) -> Color {
-        let mut filled = idw::fill(&self.painted.body.picture, &self.backdrop_hole());
-        let bare = self.bare_skin(plan, inside);
-        let under_hem = Mask::from_fn(inside.width, inside.height, |x, y| {
-            inside[(x, y)] && !bare[(x, y)] && y as f64 >= plan.armpit_y
+    /// Backdrop, skin and bottoms in place of the paint. The body goes on beyond the region, so
+    /// that no backdrop shines in where it is cut.
+    fn invented(&self, canvas: &Canvas<'_>, plan: &UpperPlan) -> Color {
+        let body = self.mannequin();
+        let bare = self.bare_skin(plan, body);
+        let under_hem = Mask::from_fn(body.width, body.height, |x, y| {
+            body[(x, y)] && !bare[(x, y)] && y as f64 >= plan.armpit_y
         });
-        fill::put(&mut filled, &self.skin(), &bare);
-        if let Some(bottoms) = self.bottoms() {
-            fill::put(&mut filled, &bottoms, &under_hem);
+        let lay = |ground: &Color, colors: &Color, zone: &Mask| {
+            mix_planes(
+                ground,
+                &canvas.enlarge(colors),
+                &canvas.round_off(zone, OUTLINE),
+            )
+        };
+        let backdrop = idw::fill(&self.painted.body.picture, &self.backdrop_hole());
+        let backdrop = canvas.enlarge(&gaussian_color(&backdrop, 0.8));
+        let dressed = lay(&backdrop, &self.skin(), &bare);
+        match self.bottoms() {
+            Some(bottoms) => lay(&dressed, &bottoms, &under_hem),
+            None => dressed,
         }
-        filled
     }
 
     /// What the backdrop must not be taken from: the region and the person.

@@ -1,7 +1,8 @@
 //! What is left of the old clothing beside the new, and what is put in its place.
 
-use super::{Stage, Wearer};
-use crate::compose::{Canvas, mix};
+use super::sleeve::flare;
+use super::{OUTLINE, Stage, Wearer};
+use crate::compose::{Canvas, mix, mix_planes};
 use crate::fill;
 use crate::geometry::Side;
 use crate::noise::Grain;
@@ -50,7 +51,7 @@ impl Residue {
         });
         let mut skin = all.and(&on_skin).and(&inner);
         if !wearer.clothing.long_sleeves {
-            skin = skin.minus(&overhang(wearer, &all));
+            skin = skin.minus(&overhang(wearer, &all)).minus(&flare(wearer));
         }
         let below = plan.hem_y - 0.02 * width;
         let under_hem = Mask::from_fn(figure.width, figure.height, |_, y| y as f64 > below);
@@ -66,14 +67,39 @@ impl Residue {
         }
     }
 
-    /// The analysis copy with the residue replaced.
-    pub(super) fn replaced(&self, wearer: &Wearer, plan: &UpperPlan) -> Color {
+    /// The photo with the residue replaced.
+    pub(super) fn replace(
+        &self,
+        stage: &Stage<'_>,
+        canvas: &Canvas<'_>,
+        wearer: &Wearer,
+        plan: &UpperPlan,
+    ) -> Color {
+        let base = canvas.base();
+        let figure = &wearer.body.figure;
+        let body = fill_in(stage, canvas, &base, &self.on_body(wearer, plan), &self.all);
+        if !self.backdrop.any() {
+            return body;
+        }
+        let around = dilate(figure, 3)
+            .or(&dilate(&wearer.clothing.mask, 3))
+            .not();
+        let Some(backdrop) = fill::continue_from(&wearer.body.picture, &around, 0) else {
+            return body;
+        };
+        let beside = fill_in(stage, canvas, &base, &backdrop, &self.all);
+        let edge = canvas.round_off(&self.backdrop.or(&figure.not()), OUTLINE);
+        mix_planes(&body, &beside, &edge)
+    }
+
+    /// The analysis copy with skin and bottoms, which go on beneath the backdrop's edge.
+    fn on_body(&self, wearer: &Wearer, plan: &UpperPlan) -> Color {
         let (figure, picture) = (&wearer.body.figure, &wearer.body.picture);
         let old = dilate(&wearer.clothing.mask, 3);
-        let gain = SKIN.gain(figure, wearer.target.width);
+        let gain = SKIN.gain(&figure.minus(&self.backdrop), wearer.target.width);
         let skin = wearer.skin(0.1, &gain);
         let mut filled = picture.clone();
-        fill::put(&mut filled, &skin, &self.skin);
+        fill::put(&mut filled, &skin, &self.skin.or(&self.backdrop));
         let bottoms = if self.bare_waist {
             None
         } else {
@@ -84,12 +110,6 @@ impl Residue {
             bottoms.as_ref().unwrap_or(&skin),
             &self.bottoms,
         );
-        if self.backdrop.any() {
-            let around = dilate(figure, 3).or(&old).not();
-            if let Some(backdrop) = fill::continue_from(picture, &around, 0) {
-                fill::put(&mut filled, &backdrop, &self.backdrop);
-            }
-        }
         filled
     }
 }

@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 
-use super::residue::{Residue, fill_in, shadow_catcher};
+use super::residue::{Residue, shadow_catcher};
 use super::{Stage, UpperLayers, Wearer, front, head_zone};
 use crate::compose::{Canvas, mix_planes};
 use crate::garment::UpperGarment;
@@ -42,8 +42,7 @@ pub(crate) fn dress_upper(
     let base = canvas.base();
     let covered = canvas.shrink(&drape.alpha);
     let residue = Residue::find(wearer, plan, &covered, extent == Extent::WholeBody);
-    let filled = residue.replaced(wearer, plan);
-    let mut ground = fill_in(stage, &canvas, &base, &filled, &residue.all);
+    let mut ground = residue.replace(stage, &canvas, wearer, plan);
     let body = shadow_catcher(&canvas, &wearer.body.figure);
     let shadow = drape.contact_shadow(&body, stage.photo_width(), 0.30);
     ground = ground.zip_with(&shadow, |color, &gain| color.map(|c| c * gain));

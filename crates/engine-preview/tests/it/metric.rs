@@ -38,6 +38,19 @@ pub(crate) fn mean(picture: &RgbImage, area: Area) -> Lab {
     std::array::from_fn(|c| colors.iter().map(|color| color[c]).sum::<f64>() / count)
 }
 
+/// The usual colour of an area, whatever is printed on it.
+pub(crate) fn median(picture: &RgbImage, area: Area) -> Lab {
+    let colors: Vec<Lab> = area
+        .pixels()
+        .map(|(x, y)| lab(*picture.get_pixel(x, y)))
+        .collect();
+    std::array::from_fn(|c| {
+        let mut channel: Vec<f64> = colors.iter().map(|color| color[c]).collect();
+        channel.sort_by(f64::total_cmp);
+        channel[channel.len() / 2]
+    })
+}
+
 /// Texture: the mean step in brightness between neighbours that are two pixels apart.
 pub(crate) fn edges(picture: &RgbImage, area: Area) -> f64 {
     let light = |x: u32, y: u32| lab(*picture.get_pixel(x, y))[0];

@@ -6,10 +6,10 @@ use tryon_testkit::drawing::{
 };
 
 use crate::metric::{
-    Area, changed_outside, difference, edges, green_left, mean, painted, palette_share,
-    unchanged_share,
+    Area, changed, changed_outside, difference, edges, green_left, mean, median, painted,
+    palette_share, unchanged_share,
 };
-use crate::scene::{clothes, dress, example, rgba, run};
+use crate::scene::{Pair, clothes, dress, example, pairs, rgba, run};
 
 /// Plain cloth, or a fair sample of the pattern, of every drawn garment.
 const CLOTH: Area = Area {
@@ -18,7 +18,7 @@ const CLOTH: Area = Area {
     right: 484,
     bottom: 680,
 };
-/// The garment's mean colour may differ by this much: light and shade of the body are on it.
+/// The garment's usual colour may differ by this much: light and shade of the body are on it.
 const MOST_COLOR_DIFFERENCE: f64 = 6.0;
 
 /// The part of the torso that every garment covers with what [`CLOTH`] shows.
@@ -38,7 +38,7 @@ fn top_of(person: &Person) -> Vec<(u32, u32)> {
 }
 
 fn assert_color(name: &str, garment: &RgbImage, dressed: &RgbImage, at: Area) {
-    let off = difference(mean(garment, CLOTH), mean(dressed, at));
+    let off = difference(median(garment, CLOTH), median(dressed, at));
     assert!(
         off < MOST_COLOR_DIFFERENCE,
         "{name}: colour off by {off:.1}"
@@ -48,6 +48,86 @@ fn assert_color(name: &str, garment: &RgbImage, dressed: &RgbImage, at: Area) {
 fn assert_texture(name: &str, garment: &RgbImage, dressed: &RgbImage, at: Area) {
     let ratio = edges(dressed, at) / edges(garment, CLOTH);
     assert!((0.3..2.3).contains(&ratio), "{name}: texture {ratio:.2}");
+}
+
+#[test]
+fn unpainted_people_wear_the_garment_and_nothing_else_changes() {
+    for (i, Pair { person, garment }) in pairs().into_iter().enumerate() {
+        let name = format!("pair {i}, {:?}", garment.cloth);
+        let (photo, cloth) = (draw_person(&person), draw_garment(&garment));
+        let dressed = dress(&photo, &cloth);
+        assert_color(&name, &cloth, &dressed, belly(&person));
+        assert_texture(&name, &cloth, &dressed, belly(&person));
+        assert_old_top_is_gone(&name, &person, &garment, &photo, &dressed);
+        let (_, chin) = person.pixel(0.0, -0.36);
+        let (left, _) = person.pixel(-0.85, 0.0);
+        let length = if garment.cloth == Cloth::Dress {
+            2.7
+        } else {
+            1.5
+        };
+        let (right, below) = person.pixel(0.85, length);
+        let beside = changed(&photo, &dressed, |x, y| {
+            y < chin || x < left || x > right || y > below
+        });
+        assert_eq!(beside, 0, "{name}: pixels changed beside the garment");
+    }
+}
+
+fn assert_old_top_is_gone(
+    name: &str,
+    person: &Person,
+    garment: &Garment,
+    photo: &RgbImage,
+    dressed: &RgbImage,
+) {
+    let region = top_of(person);
+    let kept = unchanged_share(photo, dressed, &region);
+    assert!(kept < 0.05, "{name}: {kept:.3} of the old top is left");
+    // A sleeveless garment leaves the old sleeves to be skin.
+    let sleeveless = matches!(garment.cloth, Cloth::Tank | Cloth::Dress);
+    let least = if sleeveless { 0.60 } else { 0.88 };
+    let covered = palette_share(dressed, &region, &[garment.colour, garment.accent]);
+    assert!(
+        covered > least,
+        "{name}: covers {covered:.2} of the old top"
+    );
+}
+
+#[test]
+fn painted_people_change_in_the_paint_alone() {
+    let regions = [
+        Region::Top,
+        Region::TopAndArms,
+        Region::Box,
+        Region::TopAndArms,
+        Region::Box,
+    ];
+    for (Pair { person, garment }, region) in pairs().into_iter().zip(regions) {
+        let name = format!("{region:?}, {:?}", garment.cloth);
+        let photo = paint(&draw_person(&person), &person, region);
+        let cloth = draw_garment(&garment);
+        let dressed = dress(&photo, &cloth);
+        assert_eq!(dressed.dimensions(), photo.dimensions());
+        assert_color(&name, &cloth, &dressed, belly(&person));
+        assert_texture(&name, &cloth, &dressed, belly(&person));
+        assert_eq!(green_left(&dressed), 0, "{name}: green is left");
+        assert_eq!(
+            changed_outside(&photo, &dressed),
+            0,
+            "{name}: changed outside"
+        );
+        let colours = [garment.colour, garment.accent];
+        let covered = palette_share(&dressed, &top_of(&person), &colours);
+        let least = match garment.cloth {
+            Cloth::Tank | Cloth::Dress => 0.60,
+            _ => 0.85,
+        };
+        assert!(
+            covered > least,
+            "{name}: covers {covered:.2} of the old top"
+        );
+    }
 }
 
 #[test]

@@ -26,6 +26,26 @@ fn hash(x: u32, y: u32) -> u8 {
     (n >> 24) as u8
 }
 
+fn noise() -> RgbImage {
+    RgbImage::from_fn(600, 800, |x, y| {
+        Rgb([0, 1, 2].map(|channel| hash(3 * x + channel, y)))
+    })
+}
+
+/// Sky, hills, a lake and the sun.
+fn landscape() -> RgbImage {
+    RgbImage::from_fn(800, 600, |x, y| {
+        let ridge = 280.0 + 60.0 * (f64::from(x) / 90.0).sin() + 25.0 * (f64::from(x) / 31.0).cos();
+        let sun = (f64::from(x) - 600.0).hypot(f64::from(y) - 120.0) < 45.0;
+        Rgb(match f64::from(y) {
+            _ if sun => [250, 230, 120],
+            row if row < ridge => [120, 160, 215],
+            row if row < 430.0 => [70 + hash(x, y) / 8, 110 + hash(y, x) / 8, 60],
+            _ => [60, 90 + hash(x / 9, y) / 10, 130],
+        })
+    })
+}
+
 /// A person in front of shelves full of things.
 fn cluttered() -> RgbImage {
     let mut photo = draw_person(&Person::default());
@@ -34,19 +54,28 @@ fn cluttered() -> RgbImage {
         let backdrop = r > 180 && r.abs_diff(g) < 12 && g.abs_diff(b) < 14;
         if backdrop {
             let shade = |channel: u32| hash(x / 40 + 7 * channel, y / 55);
-            *pixel = Rgb([shade(0), shade(1), shade(2)]);
+            // Dull greens: bright ones are paint.
+            *pixel = Rgb([shade(0), shade(1) / 2, shade(2)]);
         }
     }
     photo
 }
 
 #[test]
-fn a_busy_backdrop_is_refused_with_advice() {
-    let photo = example("person-portrait.jpg");
-    let (refusal, message) = refused(&clothes(rgba(&photo), rgba(&tee())));
-    assert_eq!(refusal, Refusal::Pose, "{message}");
-    assert!(message.contains("plain backdrop"), "{message}");
-    assert!(message.contains("send a mask"), "{message}");
+fn nonsense_and_clutter_are_refused_with_advice() {
+    let photos = [
+        ("noise", noise()),
+        ("landscape", landscape()),
+        ("cluttered", cluttered()),
+        ("portrait", example("person-portrait.jpg")),
+    ];
+    for (name, photo) in photos {
+        let (refusal, message) = refused(&clothes(rgba(&photo), rgba(&tee())));
+        assert_eq!(refusal, Refusal::Pose, "{name}: {message}");
+        assert!(message.contains("plain backdrop"), "{name}: {message}");
+        let paint = message.contains("mask") || message.contains("pure green");
+        assert!(paint, "{name}: {message}");
+    }
 }
 
 #[test]
