@@ -5,13 +5,13 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 # Who the node is, and where it listens.
-export GPU_NODE_ID="${GPU_NODE_ID:-gpu-node-1}"
-export SERVER_HOST="${SERVER_HOST:-127.0.0.1}"
-export SERVER_PORT="${SERVER_PORT:-8000}"
+export GPU_NODE_ID="${GPU_NODE_ID:-}"
+export SERVER_HOST="${SERVER_HOST:-}"
+export SERVER_PORT="${SERVER_PORT:-}"
 
 # What callers send as X-Internal-Auth. Without it the node refuses to start, unless
 # REQUIRE_AUTH is false.
-export REQUIRE_AUTH="${REQUIRE_AUTH:-true}"
+export REQUIRE_AUTH="${REQUIRE_AUTH:-}"
 export INCOMING_AUTH_TOKEN="${INCOMING_AUTH_TOKEN:-}"
 
 # Where results go, and what is sent along with them.
@@ -22,7 +22,7 @@ export RESULT_CALLBACK_AUTH_TOKEN="${RESULT_CALLBACK_AUTH_TOKEN:-}"
 export JOB_COMPLETE_CALLBACK_URL="${JOB_COMPLETE_CALLBACK_URL:-}"
 export LOAD_BALANCER_AUTH_TOKEN="${LOAD_BALANCER_AUTH_TOKEN:-}"
 
-export RUST_LOG="${RUST_LOG:-info}"
+export RUST_LOG="${RUST_LOG:-}"
 
 # The installed binary, or the one that was built here.
 if command -v tryon >/dev/null; then

@@ -16,8 +16,14 @@ pub(crate) enum Format {
 
 /// Starts logging. `RUST_LOG` wins over `level`.
 pub(crate) fn start(level: &str, format: Format) {
-    let default = || EnvFilter::new(level.to_ascii_lowercase());
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| default());
+    // An empty variable counts as unset, here as everywhere.
+    let named = std::env::var(EnvFilter::DEFAULT_ENV).ok();
+    let named = named.filter(|text| !text.trim().is_empty());
+    let text = named.unwrap_or_else(|| level.to_ascii_lowercase());
+    let filter = EnvFilter::try_new(&text).unwrap_or_else(|error| {
+        eprintln!("warning: the log filter `{text}` cannot be used: {error}");
+        EnvFilter::new("info")
+    });
     let registry = tracing_subscriber::registry().with(filter);
     // A second start, as in a test, keeps the first.
     let _ = match format {

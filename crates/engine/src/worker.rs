@@ -18,6 +18,8 @@ use std::{
     thread,
 };
 
+use rustix::process::{Resource, Rlimit, setrlimit};
+
 use crate::{
     engine::{EngineError, Load, Monitor, Output, Request, Step},
     frame::{self, FromWorker, Order, Stop},
@@ -34,6 +36,14 @@ const EXIT_FAULT: i32 = 70;
 /// From here on standard output belongs to the protocol: what the engine and its libraries print
 /// goes to standard error instead.
 pub fn serve(load: &dyn Load) -> ! {
+    // Writing tens of gigabytes of weights to a disk would delay the news of a crash by minutes.
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        eprintln!("core dumps stay on: {error}");
+    }
     let output = match claim_stdout() {
         Ok(output) => output,
         Err(error) => {

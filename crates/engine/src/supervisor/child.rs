@@ -9,6 +9,8 @@ use std::{
     thread,
 };
 
+use rustix::process::{Pid, Signal, kill_process_group};
+
 use super::{
     config::WorkerCommand,
     keeper::{Event, Message},
@@ -82,9 +84,16 @@ impl Worker {
         let _ = self.orders.send(Order::Cancel(run));
     }
 
-    /// Ends the process without asking.
+    /// Ends the process without asking, and whatever it started: a helper that outlived it would
+    /// hold its pipes open.
     pub(super) fn kill(&mut self) {
         // It may be dead already.
+        if let Some(group) = i32::try_from(self.process.id())
+            .ok()
+            .and_then(Pid::from_raw)
+        {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
         let _ = self.process.kill();
     }
 

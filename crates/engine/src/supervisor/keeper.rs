@@ -62,7 +62,12 @@ pub(super) struct Keeper {
     confession: Option<String>,
     /// When the worker is ended, or, while there is none, the next one started.
     alarm: Option<Instant>,
+    /// When workers ended lately.
     crashes: VecDeque<Instant>,
+    /// How many ended since a run went well.
+    failures: usize,
+    /// Whether the worker was given up since a run went well: the next end gives it up again.
+    given_up: bool,
     back_off: Duration,
 }
 
@@ -86,6 +91,8 @@ impl Keeper {
             confession: None,
             alarm: None,
             crashes: VecDeque::new(),
+            failures: 0,
+            given_up: false,
             back_off,
         }
     }
@@ -129,7 +136,7 @@ impl Keeper {
             }
             Err(error) => {
                 let program = self.config.command.program.display();
-                self.on_crash(format!("`{program}` cannot be started: {error}"));
+                self.on_crash(format!("`{program}` cannot be started: {error}"), false);
             }
         }
     }
@@ -198,7 +205,9 @@ impl Keeper {
         {
             self.alarm = None;
             if result.is_ok() {
-                self.crashes.clear();
+                // Crashes stay counted: ten in a minute are ten, whatever went well between them.
+                self.failures = 0;
+                self.given_up = false;
                 self.back_off = self.config.back_off;
             }
             self.end_run(result);
@@ -238,6 +247,7 @@ impl Keeper {
         self.shared.set_state(&WorkerState::Loading);
         let epitaph = worker.epitaph();
         let epitaph = self.confession.take().unwrap_or(epitaph);
+        let hopeless = matches!(self.sentence, Some(Sentence::LoadTimedOut(_)));
         let (reason, error) = match self.sentence.take() {
             None => (epitaph.clone(), RunError::Crashed { reason: epitaph }),
             Some(Sentence::TimedOut(after)) => {
@@ -250,30 +260,37 @@ impl Keeper {
             }
         };
         self.end_run(Err(error));
-        self.on_crash(reason);
+        self.on_crash(reason, hopeless);
     }
 
-    fn on_crash(&mut self, reason: String) {
+    /// The worker ended. It is started again at once, unless it ended too often: in a short time,
+    /// or in a row without a run that went well, or once after it had been given up. A load that
+    /// hung until its time was over is not tried again at once either.
+    fn on_crash(&mut self, reason: String, hopeless: bool) {
         tracing::warn!(reason, "the worker ended");
         let now = Instant::now();
         self.crashes.push_back(now);
         let window = self.config.crash_window;
         self.crashes
             .retain(|crash| now.duration_since(*crash) < window);
-        if self.crashes.len() < self.config.crash_limit {
+        self.failures += 1;
+        let limit = self.config.crash_limit;
+        let too_often = self.crashes.len() >= limit || self.failures >= limit;
+        if !(too_often || self.given_up || hopeless) {
             // Through the alarm, not by a call: a program that cannot be started must not recurse.
             self.alarm = Some(now);
             return;
         }
         self.alarm = Some(now + self.back_off);
         self.back_off = (self.back_off * 2).min(self.config.max_back_off);
-        // One more crash, once it was tried again, is enough to give it up again.
-        self.crashes.pop_front();
+        self.given_up = true;
         self.shared.set_state(&WorkerState::Failed { reason });
     }
 
     fn restart(&mut self) {
         self.crashes.clear();
+        self.failures = 0;
+        self.given_up = false;
         self.back_off = self.config.back_off;
         match &mut self.worker {
             Some(worker) => worker.kill(),

@@ -361,3 +361,25 @@ fn a_worker_ends_with_its_node() {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn a_worker_that_was_given_up_is_given_up_again_at_once() {
+    let supervisor = start_with("load-crash", |config| {
+        config.crash_limit = 3;
+        config.crash_window = Duration::from_millis(1);
+        config.back_off = Duration::from_millis(20);
+        config.max_back_off = Duration::from_millis(20);
+    });
+    let (told, states) = mpsc::channel();
+    supervisor.on_change(move |state| drop(told.send(state.clone())));
+    // Ends that are further apart than the window add up, and after the first time each is enough.
+    for _ in 0..3 {
+        let failed = |state: &WorkerState| matches!(state, WorkerState::Failed { .. });
+        let mut loads = 0;
+        while !failed(&states.recv_timeout(PATIENCE).unwrap()) {
+            loads += 1;
+        }
+        assert!(loads <= 3, "{loads} loads");
+    }
+    supervisor.shutdown();
+}
