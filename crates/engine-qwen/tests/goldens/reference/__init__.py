@@ -1,0 +1,1 @@
+"""What the fixtures are computed with: PyTorch, diffusers and transformers on tiny models."""
