@@ -1,0 +1,206 @@
+//! Tensors below a prefix, as a module takes them.
+
+use float8::F8E4M3;
+use half::bf16;
+
+use super::{Dtype, View, Weights};
+use crate::{
+    backend::{Backend, ConvShape},
+    error::LoadError,
+};
+
+/// The tensors whose names begin with a prefix.
+#[derive(Debug, Clone)]
+pub struct Scope<'a> {
+    weights: &'a Weights,
+    /// Empty, or ending with a dot.
+    prefix: String,
+    fp8: Fp8,
+}
+
+/// How a matrix in FP8 is multiplied with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fp8 {
+    /// Activations are quantised to FP8 too, token by token (W8A8).
+    #[default]
+    Dynamic,
+    /// Activations stay as they are.
+    WeightOnly,
+}
+
+/// The weights of a linear layer, before a device has them.
+#[derive(Debug)]
+pub struct LinearWeights {
+    /// `[out, in]`.
+    pub matrix: Matrix,
+    /// How many numbers go in.
+    pub inputs: usize,
+    /// How many come out.
+    pub outputs: usize,
+    /// `[out]`.
+    pub bias: Option<Vec<f32>>,
+}
+
+/// A matrix, row by row, in the type that it is kept in.
+#[derive(Debug)]
+pub enum Matrix {
+    /// 32-bit.
+    F32(Vec<f32>),
+    /// 16-bit.
+    Bf16(Vec<bf16>),
+    /// 8-bit: row `o` is `values[o] · scale[o]`.
+    F8 {
+        /// The numbers.
+        values: Vec<F8E4M3>,
+        /// One for each row.
+        scale: Vec<f32>,
+        /// How it is multiplied with.
+        mode: Fp8,
+    },
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn new(weights: &'a Weights) -> Self {
+        Self {
+            weights,
+            prefix: String::new(),
+            fp8: Fp8::default(),
+        }
+    }
+
+    /// What lies below `name`, a part of a name such as `attn` or `transformer_blocks.7`.
+    #[must_use]
+    pub fn at(&self, name: impl std::fmt::Display) -> Self {
+        Self {
+            weights: self.weights,
+            prefix: format!("{}{name}.", self.prefix),
+            fp8: self.fp8,
+        }
+    }
+
+    /// The same with FP8 matrices multiplied in this way.
+    #[must_use]
+    pub fn with_fp8(mut self, fp8: Fp8) -> Self {
+        self.fp8 = fp8;
+        self
+    }
+
+    /// Whether there is such a tensor.
+    pub fn has(&self, name: &str) -> bool {
+        self.weights.find(&self.full(name)).is_some()
+    }
+
+    /// A tensor of this shape.
+    pub fn view(&self, name: &str, shape: &[usize]) -> Result<View<'a>, LoadError> {
+        self.weights.get(&self.full(name))?.with_shape(shape)
+    }
+
+    /// A tensor of this shape on the device.
+    pub fn tensor<B: Backend>(
+        &self,
+        backend: &B,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<B::Tensor, LoadError> {
+        let values = self.view(name, shape)?.to_f32()?;
+        Ok(backend.upload(values, shape)?)
+    }
+
+    /// The linear layer whose `weight` and `bias` lie here, with its `LoRA` merged.
+    pub fn linear<B: Backend>(
+        &self,
+        backend: &B,
+        inputs: usize,
+        outputs: usize,
+        bias: Bias,
+    ) -> Result<B::Linear, LoadError> {
+        backend.prepare_linear(self.linear_weights(inputs, outputs, bias)?)
+    }
+
+    /// The same before a device has it.
+    pub fn linear_weights(
+        &self,
+        inputs: usize,
+        outputs: usize,
+        bias: Bias,
+    ) -> Result<LinearWeights, LoadError> {
+        let view = self.view("weight", &[outputs, inputs])?;
+        let bias = match bias {
+            Bias::No => None,
+            Bias::Yes => Some(self.view("bias", &[outputs])?.to_f32()?),
+        };
+        let mut matrix = match view.dtype() {
+            // No model of this family is published in F16; its numbers are exact in 32 bits.
+            Dtype::F32 | Dtype::F16 => Matrix::F32(view.to_f32()?),
+            Dtype::Bf16 => Matrix::Bf16(to_bf16(&view)?),
+            Dtype::F8E4M3 => self.scaled(&view, outputs)?,
+        };
+        if let Some(lora) = &self.weights.lora {
+            let module = self.prefix.trim_end_matches('.');
+            matrix = lora.merge(module, matrix, [outputs, inputs])?;
+        }
+        Ok(LinearWeights {
+            matrix,
+            inputs,
+            outputs,
+            bias,
+        })
+    }
+
+    fn scaled(&self, view: &View<'_>, outputs: usize) -> Result<Matrix, LoadError> {
+        let scales = self.view("weight_scale", &[outputs, 1])?;
+        let scale = scales.to_f32()?;
+        if scale.iter().any(|scale| *scale <= 0.0) {
+            return Err(scales.damaged("holds a scale that is not above 0"));
+        }
+        // The two codes that are not numbers.
+        if view.bytes().iter().any(|b| b & 0x7f == 0x7f) {
+            return Err(view.not_finite());
+        }
+        let values = view.bytes().iter().map(|b| F8E4M3::from_bits(*b)).collect();
+        Ok(Matrix::F8 {
+            values,
+            scale,
+            mode: self.fp8,
+        })
+    }
+
+    /// The convolution whose `weight` and `bias` lie here, `[out, in, kernel, kernel]`.
+    pub fn conv<B: Backend>(
+        &self,
+        backend: &B,
+        shape: [usize; 4],
+        bias: Bias,
+        conv: ConvShape,
+    ) -> Result<B::Conv, LoadError> {
+        let weight = self.view("weight", &shape)?.to_f32()?;
+        let bias = match bias {
+            Bias::No => None,
+            Bias::Yes => Some(self.view("bias", &shape[..1])?.to_f32()?),
+        };
+        Ok(backend.prepare_conv(weight, shape, bias, conv)?)
+    }
+
+    fn full(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+}
+
+/// Whether a layer adds a bias.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bias {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+}
+
+fn to_bf16(view: &View<'_>) -> Result<Vec<bf16>, LoadError> {
+    let pairs = view.bytes().chunks_exact(2);
+    let values: Vec<bf16> = pairs.map(|b| bf16::from_le_bytes([b[0], b[1]])).collect();
+    if values.iter().all(|value| value.is_finite()) {
+        Ok(values)
+    } else {
+        Err(view.not_finite())
+    }
+}
