@@ -1,6 +1,6 @@
 //! The engines this binary has, by name. Nothing else in the platform knows them.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use tryon_core::task::Provider;
 use tryon_engine::{
@@ -9,26 +9,34 @@ use tryon_engine::{
     worker,
 };
 use tryon_engine_preview::PreviewEngine;
-use tryon_node::NodeConfig;
-
-use crate::failure::Failure;
+use tryon_engine_qwen::{
+    backend::Cpu,
+    engine::{EngineConfig, Mode, QwenEngine},
+};
+use tryon_node::{
+    NodeConfig,
+    config::{Mode as WeightMode, ModelConfig},
+};
 
 /// An engine of this binary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum EngineName {
     /// The classical engine, on any CPU: a preview, not a generative model
     Preview,
+    /// Qwen-Image-Edit
+    Qwen,
+    /// Qwen-Image-Edit, distilled to four steps, in FP8
+    Lightxv,
 }
 
 impl EngineName {
-    /// The engine that serves `provider`; without one, the best that this machine can run.
-    pub(crate) fn choose(provider: Option<Provider>) -> Result<Self, Failure> {
+    /// The engine that serves `provider`; without one, the best that this machine can run. That is
+    /// the preview: the diffusion model runs on a CPU, but nobody would wait for it.
+    pub(crate) const fn choose(provider: Option<Provider>) -> Self {
         match provider {
-            None | Some(Provider::Preview) => Ok(Self::Preview),
-            Some(provider @ (Provider::Qwen | Provider::Lightxv)) => Err(Failure::new(format!(
-                "this build has no engine for `{provider}`"
-            ))
-            .hint("`preview` is what it has; `auto` takes the best that a machine can run")),
+            None | Some(Provider::Preview) => Self::Preview,
+            Some(Provider::Qwen) => Self::Qwen,
+            Some(Provider::Lightxv) => Self::Lightxv,
         }
     }
 
@@ -36,37 +44,61 @@ impl EngineName {
     pub(crate) const fn provider(self) -> Provider {
         match self {
             Self::Preview => Provider::Preview,
-        }
-    }
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Preview => "preview",
+            Self::Qwen => Provider::Qwen,
+            Self::Lightxv => Provider::Lightxv,
         }
     }
 
     /// Loads it into this process.
-    #[expect(
-        clippy::unnecessary_wraps,
-        reason = "engines with weights can fail to load"
-    )]
-    pub(crate) fn load(self) -> Result<Box<dyn Engine>, EngineError> {
-        match self {
-            Self::Preview => Ok(Box::new(PreviewEngine::new())),
+    pub(crate) fn load(self, model: &ModelConfig) -> Result<Box<dyn Engine>, EngineError> {
+        match self.settings(model) {
+            None => Ok(Box::new(PreviewEngine::new())),
+            Some(settings) => load_qwen(settings),
         }
     }
 
-    /// Serves the node that started this process, until that ends.
-    pub(crate) fn serve_worker(self) -> ! {
-        worker::serve(&move || self.load())
+    /// What the diffusion model is set up with; the preview needs nothing.
+    fn settings(self, model: &ModelConfig) -> Option<EngineConfig> {
+        if self == Self::Preview {
+            return None;
+        }
+        let mode = match model.default_mode {
+            WeightMode::Fp8 => Mode::Fp8,
+            WeightMode::Lora => Mode::Lora,
+            WeightMode::Base => Mode::Base,
+        };
+        Some(EngineConfig {
+            checkpoint: model.dir.join(&model.checkpoint),
+            schedule: model.schedule.clone(),
+            fp8_activations: model.fp8_activations,
+            low_memory: model.low_memory,
+            language: model.language.clone(),
+            prompts: model.prompts.clone(),
+            ..EngineConfig::new(self.provider(), mode, &model.dir)
+        })
+    }
+
+    /// Serves the node that started this process, until that ends. `settings` are as
+    /// [`Self::supervise`] writes them.
+    pub(crate) fn serve_worker(settings: Option<&EngineConfig>) -> ! {
+        worker::serve(&|| match settings {
+            None => Ok(Box::new(PreviewEngine::new()) as Box<dyn Engine>),
+            Some(settings) => load_qwen(settings.clone()),
+        })
     }
 
     /// How a node with this engine runs it: this binary again, in a process of its own.
     pub(crate) fn supervise(self, node: &NodeConfig) -> SupervisorConfig {
+        let mut args: Vec<OsString> = vec!["worker".into()];
+        if let Some(settings) = self.settings(&node.model) {
+            let settings = serde_json::to_string(&settings);
+            args.push("--settings".into());
+            args.push(settings.expect("BUG: settings are JSON").into());
+        }
         let command = WorkerCommand {
             // The running binary itself, also after its file was replaced by another version.
             program: PathBuf::from("/proc/self/exe"),
-            args: vec!["worker".into(), self.as_str().into()],
+            args,
             env: Vec::new(),
         };
         SupervisorConfig {
@@ -77,16 +109,39 @@ impl EngineName {
     }
 }
 
+fn load_qwen(settings: EngineConfig) -> Result<Box<dyn Engine>, EngineError> {
+    Ok(Box::new(QwenEngine::load(Cpu, settings)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_model_is_never_quietly_replaced_by_another() {
-        assert_eq!(EngineName::choose(None).unwrap(), EngineName::Preview);
-        for provider in [Provider::Qwen, Provider::Lightxv] {
-            let failure = EngineName::choose(Some(provider)).unwrap_err().to_string();
-            assert!(failure.contains("\nhint: "), "{failure}");
+    fn a_provider_is_served_by_its_own_engine_alone() {
+        assert_eq!(EngineName::choose(None), EngineName::Preview);
+        for provider in Provider::ALL {
+            assert_eq!(EngineName::choose(Some(*provider)).provider(), *provider);
         }
+    }
+
+    #[test]
+    fn a_worker_is_told_what_its_node_was_configured_with() {
+        let mut node = NodeConfig::default();
+        node.model.default_mode = WeightMode::Lora;
+        let command = EngineName::Qwen.supervise(&node).command;
+        let [worker, flag, settings] = command.args.as_slice() else {
+            panic!("{command:?}");
+        };
+        assert_eq!(
+            (worker.to_str(), flag.to_str()),
+            (Some("worker"), Some("--settings"))
+        );
+        let settings: EngineConfig = serde_json::from_str(settings.to_str().unwrap()).unwrap();
+        assert_eq!(
+            (settings.provider, settings.mode),
+            (Provider::Qwen, Mode::Lora)
+        );
+        assert!(EngineName::Preview.supervise(&node).command.args.len() == 1);
     }
 }

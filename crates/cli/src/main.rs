@@ -29,7 +29,10 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 
 use crate::{
-    command::{account, credits, demo, doctor, gateway, key, node, serve, submit, try_on, worker},
+    command::{
+        account, credits, demo, doctor, gateway, key, node, serve, submit, try_on, verify_model,
+        worker,
+    },
     config::Source,
     failure::Failure,
 };
@@ -82,6 +85,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// See the platform work, on the example pictures
     Demo,
+    /// Check that an installed model computes what its reference does
+    VerifyModel(verify_model::VerifyModelArgs),
     /// Print docs/configuration.md
     #[command(hide = true)]
     Reference,
@@ -106,6 +111,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Worker(args) => worker::run(&args),
         Command::Try(args) => return try_on::run(&args),
+        Command::VerifyModel(args) => return verify_model::run(&args),
         Command::Reference => {
             print!("{}", config::reference::page());
             return Ok(());
@@ -149,7 +155,7 @@ async fn run_async(cli: Cli) -> Result<(), Failure> {
             telemetry::start("error", format);
             demo::run().await
         }
-        Command::Try(_) | Command::Reference | Command::Worker(_) => {
+        Command::Try(_) | Command::VerifyModel(_) | Command::Reference | Command::Worker(_) => {
             unreachable!("BUG: these ran without a runtime")
         }
     }

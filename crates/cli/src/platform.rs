@@ -31,7 +31,7 @@ impl Platform {
         let blobs = open_blobs(&config.gateway.storage.path)?;
         let gateway = Gateway::start_on(listeners, config.gateway, store, blobs).await;
         let gateway = gateway.map_err(not_started)?;
-        let engine = EngineName::choose(config.node.model.model_type.find_provider())?;
+        let engine = EngineName::choose(config.node.model.model_type.find_provider());
         config.node.model.model_type = engine.provider().into();
         let engine = Supervisor::start(engine.supervise(&config.node));
         let node = start_node(config.node, engine.clone()).await?;

@@ -74,10 +74,6 @@ pub(crate) async fn run(args: &DoctorArgs, source: Source, data: &Path) -> Resul
     if let Some(node) = node {
         check_node(&node, service, &mut report);
     }
-    report.note(
-        "moderation",
-        "no classifier is installed: `moderation_level` is accepted and has no effect",
-    );
     match report.wrong {
         0 => Ok(()),
         wrong => Err(Failure::new(format!("{wrong} thing(s) are wrong"))
@@ -189,9 +185,21 @@ fn check_node(config: &NodeConfig, service: Service, report: &mut Report) {
         }
     }
     check_folder("spool", &config.spool.dir, report);
-    match EngineName::choose(config.model.model_type.find_provider()) {
-        Ok(engine) => check_engine(engine.supervise(config), report),
-        Err(failure) => report.wrong("engine", failure),
+    check_moderator(config, report);
+    let engine = EngineName::choose(config.model.model_type.find_provider());
+    check_engine(engine.supervise(config), report);
+}
+
+/// The diffusion model moderates where a classifier is installed for it; the preview never does.
+fn check_moderator(config: &NodeConfig, report: &mut Report) {
+    let folder = config.model.dir.join("moderator");
+    let preview =
+        EngineName::choose(config.model.model_type.find_provider()) == EngineName::Preview;
+    if !preview && folder.is_dir() {
+        report.good("moderation", format!("`{}` is installed", folder.display()));
+    } else {
+        let why = "no classifier is used: `moderation_level` is accepted and has no effect";
+        report.note("moderation", why);
     }
 }
 

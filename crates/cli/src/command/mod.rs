@@ -10,6 +10,7 @@ pub(crate) mod node;
 pub(crate) mod serve;
 pub(crate) mod submit;
 pub(crate) mod try_on;
+pub(crate) mod verify_model;
 pub(crate) mod worker;
 
 use std::{

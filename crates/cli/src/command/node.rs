@@ -45,7 +45,7 @@ pub(crate) async fn run(
     if !faults.is_empty() {
         return Err(Failure::from_faults(&faults));
     }
-    let engine = EngineName::choose(config.model.model_type.find_provider())?;
+    let engine = EngineName::choose(config.model.model_type.find_provider());
     config.model.model_type = engine.provider().into();
     let supervisor = Supervisor::start(engine.supervise(&config));
     let node = start_node(config, supervisor.clone()).await?;

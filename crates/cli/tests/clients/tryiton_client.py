@@ -102,5 +102,9 @@ main = client_of(keys["main"])
 if part == "working":
     jobs(main)
     errors(main)
+elif part == "once":
+    outputs = wait(main, try_on(main, category="clothing", subcategory="tops"))
+    picture = requests.get(outputs[0], timeout=30).content
+    report("once", outputs=len(outputs), png=picture.startswith(b"\x89PNG\r\n\x1a\n"))
 else:
     failing("InternalServerError", lambda: try_on(main))

@@ -88,7 +88,7 @@ impl Stage {
 }
 
 /// Where the clients are installed, a folder a version.
-fn clients() -> PathBuf {
+pub(crate) fn clients() -> PathBuf {
     std::env::var_os("TRYON_TEST_CLIENTS")
         .expect("the published clients are needed: run ./test.sh, which installs them")
         .into()

@@ -9,4 +9,5 @@ mod demo;
 mod kill;
 mod layer;
 mod process;
+mod qwen;
 mod serve;

@@ -40,7 +40,7 @@ pub(crate) fn fail(folder: &Path, args: &[&str]) -> String {
     errors(&output)
 }
 
-fn errors(output: &Output) -> String {
+pub(crate) fn errors(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 

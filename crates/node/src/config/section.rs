@@ -102,6 +102,21 @@ pub struct ModelConfig {
     pub device: Option<String>,
     /// How the model's weights are used.
     pub default_mode: Mode,
+    /// The folder that models are installed in.
+    pub dir: PathBuf,
+    /// The folder of the checkpoint in it.
+    pub checkpoint: String,
+    /// How denoising steps are spaced: `base`, `lightning_shift3` or `lightx2v_compat`; what the
+    /// mode was made for where absent.
+    pub schedule: Option<String>,
+    /// Whether FP8 weights are multiplied with FP8 activations, as they were made to be.
+    pub fp8_activations: bool,
+    /// Whether one part of the model is in memory at a time; found out where absent.
+    pub low_memory: Option<bool>,
+    /// The language of the built-in prompts: `en` or `zh`.
+    pub language: String,
+    /// A file with prompts that replace the built-in ones.
+    pub prompts: Option<PathBuf>,
     /// Steps of a request that names none; the loaded engine's own default where absent.
     pub default_steps: Option<u32>,
     /// Seed of a request that names none.
@@ -119,6 +134,13 @@ impl Default for ModelConfig {
             model_version: "1.0.0".to_owned(),
             device: None,
             default_mode: Mode::Fp8,
+            dir: PathBuf::from("./data/models"),
+            checkpoint: "qwen-image-edit-2511".to_owned(),
+            schedule: None,
+            fp8_activations: true,
+            low_memory: None,
+            language: "en".to_owned(),
+            prompts: None,
             default_steps: None,
             default_seed: 42,
             default_cfg: 1.0,
