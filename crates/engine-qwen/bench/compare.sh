@@ -5,7 +5,7 @@
 #
 # $PYTHON (python3) has what `../tests/goldens/requirements.txt` lists. The two take turns, $ROUNDS
 # (3) times, so that what else the machine does meets both; of the rounds' medians the middle one
-# counts. Without `file`, the memory is without the pages of the mapped checkpoint.
+# counts. `- file` is the peak without the pages of the mapped checkpoint.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)

@@ -61,7 +61,7 @@ fn what_cannot_be_used_is_named_with_what_to_do() {
                 "--provider",
                 "qwen",
             ],
-            "no engine for `qwen`",
+            "qwen-image-edit-2511` is not installed",
         ),
     ];
     for (args, expected) in cases {
@@ -171,5 +171,8 @@ fn the_doctor_says_what_runs_here_and_leaves_nothing_behind() {
     let output = tryon(folder.path()).arg("doctor").output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains("no engine for `qwen`"), "{said}");
+    assert!(
+        said.contains("qwen-image-edit-2511` is not installed"),
+        "{said}"
+    );
 }

@@ -40,8 +40,8 @@ const FITS: &str = "the checkpoint was written for this model";
 const COMPUTES: &str = "the CPU computes whatever fits into memory";
 
 /// A block of the transformer at full width: 1024 picture tokens, of which the last half is of a
-/// reference, and 64 text tokens. What the timestep changes is computed once a picture, not in the
-/// block, and so not timed.
+/// reference, and 64 text tokens. What the timestep changes is computed once a schedule, not in the
+/// block, and so not timed; `PyTorch`'s block computes it each time.
 fn dit_block() -> Piece {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let file = folder.path().join("dit.safetensors");

@@ -44,6 +44,12 @@ impl<B: Backend> QwenEngine<B> {
     /// Loads the model, and the person parser and the moderator where they are installed.
     pub fn load(backend: B, config: EngineConfig) -> Result<Self, EngineError> {
         config.check()?;
+        if !config.checkpoint.is_dir() {
+            let folder = config.checkpoint.display();
+            return Err(fault(format!(
+                "`{folder}` is not installed: docs/models.md says what belongs there"
+            )));
+        }
         let (prompts, language) = (config.prompts()?, config.language()?);
         let schedule = config.schedule()?;
         let parser = installed(&config.parser, |folder| Parser::open(&backend, folder))?;
