@@ -1,4 +1,39 @@
 //! Qwen-Image-Edit inference: the providers `qwen` and `lightxv`.
+//!
+//! A prompt and one to three pictures become a picture: the text encoder reads the prompt and looks
+//! at the pictures, the autoencoder turns them into latents, the transformer denoises beside them,
+//! and the autoencoder shows the result. The models say what is computed, in the terms of
+//! [`backend::Backend`]; how is the backend's. [`backend::Cpu`] is the exact reference for others.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`engine`] | the [`tryon_engine::Engine`]: requests in, pictures out |
+//! | [`pipeline`] | prompt and pictures to a picture, whole or one part in memory at a time |
+//! | [`text`] | tokens, vision tower, language model |
+//! | [`dit`] | the transformer, with its modulations as tables by timestep |
+//! | [`vae`], [`latent`] | pictures and latents, latents and tokens |
+//! | [`schedule`], [`noise`], [`cfg`](mod@cfg) | sigmas, PyTorch's noise, guidance |
+//! | [`image`](mod@image) | resampling as Pillow does it, and the sizes that are needed |
+//! | [`prompt`] | what the model is told for each task, in two languages |
+//! | [`parse`], [`mask`] | which pixel shows what, and the region to dress |
+//! | [`moderation`] | whether a picture is fit to be shown |
+//! | [`weights`], [`lora`] | checkpoints, mapped into memory and checked; adapters |
+//! | [`tap`], [`golden`] | intermediate tensors, and how close they are to the reference's |
+//! | [`backend`] | what a device has to be able to do, and the CPU |
+//!
+//! ```no_run
+//! use tryon_core::task::Provider;
+//! use tryon_engine::Engine as _;
+//! use tryon_engine_qwen::{
+//!     backend::Cpu,
+//!     engine::{EngineConfig, Mode, QwenEngine},
+//! };
+//!
+//! let config = EngineConfig::new(Provider::Qwen, Mode::Lora, "data/models".as_ref());
+//! let engine = QwenEngine::load(Cpu, config)?;
+//! assert_eq!(engine.describe().default_steps, 4);
+//! # Ok::<(), tryon_engine::EngineError>(())
+//! ```
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,

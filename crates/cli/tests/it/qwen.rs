@@ -15,7 +15,7 @@ fn goldens() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../engine-qwen/tests/goldens")
 }
 
-/// A folder with the tiny models installed, as `tryon models pull` lays out real ones.
+/// A folder with the tiny models installed, as docs/models.md lays out real ones.
 fn installed() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let models = folder.path().join("data/models");

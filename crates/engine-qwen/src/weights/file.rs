@@ -39,7 +39,7 @@ impl MappedFile {
         #[expect(
             unsafe_code,
             reason = "the file is mapped read-only; that nobody shortens it while it is used is \
-                      what `tryon models` sees to: it replaces files, and never writes into one"
+                      the operator's to see to, who replaces files and never writes into one"
         )]
         let map = unsafe { Mmap::map(&file) }.map_err(LoadError::unreadable(&path))?;
         Ok(Self { path, map })
