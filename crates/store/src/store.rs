@@ -25,6 +25,14 @@ pub enum StoreError {
     /// The schema could not be brought up to date.
     #[error("the database schema could not be brought up to date")]
     Migration(#[from] sqlx::migrate::MigrateError),
+    /// The schema is not this program's, in a file that was opened to be read alone.
+    #[error("the database schema is at version {found}, not {known}")]
+    OtherSchema {
+        /// The version it is at; 0 before the first.
+        found: i64,
+        /// The version that this program knows.
+        known: i64,
+    },
     /// A row does not read back: it was written by something else.
     #[error("the database holds a value that cannot be read: `{column}`")]
     Corrupt {

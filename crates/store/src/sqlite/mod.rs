@@ -66,6 +66,15 @@ impl SqliteStore {
         Ok(Self { writer, readers })
     }
 
+    /// Opens the database that is at `path` to look at it: nothing is created, the schema is left
+    /// as it is, and what would write fails. A file whose schema is another version's is refused
+    /// with [`StoreError::OtherSchema`].
+    pub async fn open_to_read(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let readers = open::open_to_read(path.as_ref()).await?;
+        let writer = readers.clone();
+        Ok(Self { writer, readers })
+    }
+
     /// Closes the file once the transactions under way have ended. What is called afterwards
     /// fails.
     pub async fn close(&self) {

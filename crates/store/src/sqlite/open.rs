@@ -42,6 +42,40 @@ pub(super) async fn open(path: &Path) -> Result<(SqlitePool, SqlitePool), StoreE
     Ok((writer, connect_readers(options)))
 }
 
+/// Connections that only read a file that is there, and leave it as it is: not even its schema is
+/// brought up to date.
+pub(super) async fn open_to_read(path: &Path) -> Result<SqlitePool, StoreError> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .pragma("query_only", "ON")
+        .busy_timeout(BUSY_TIMEOUT);
+    let pool = lasting().max_connections(1).connect_with(options).await?;
+    let (found, known) = (read_version(&pool).await?, known_version());
+    if found == known {
+        return Ok(pool);
+    }
+    pool.close().await;
+    Err(StoreError::OtherSchema { found, known })
+}
+
+/// The last migration that a file has seen; 0 for one that has seen none.
+async fn read_version(pool: &SqlitePool) -> Result<i64, StoreError> {
+    let migrated = "SELECT COUNT(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'";
+    let migrated: i64 = sqlx::query_scalar(migrated).fetch_one(pool).await?;
+    if migrated == 0 {
+        return Ok(0);
+    }
+    let version = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations";
+    Ok(sqlx::query_scalar(version).fetch_one(pool).await?)
+}
+
+/// The last migration that this program knows.
+fn known_version() -> i64 {
+    let versions = MIGRATIONS.iter().map(|(version, ..)| *version);
+    versions.max().unwrap_or(0)
+}
+
 fn base_options() -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .foreign_keys(true)

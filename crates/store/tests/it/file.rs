@@ -93,6 +93,53 @@ async fn a_schema_of_another_version_is_refused() {
     ));
 }
 
+/// Whoever only looks at a database must neither make nor change one, also while it is in use.
+#[tokio::test]
+async fn a_store_that_is_opened_to_read_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tryon.db");
+    let absent = SqliteStore::open_to_read(&path).await;
+    assert!(matches!(absent, Err(StoreError::Database(_))));
+    assert!(!path.exists());
+
+    let live = SqliteStore::open(&path).await.unwrap();
+    rich_account(&live, 5).await;
+    let reading = SqliteStore::open_to_read(&path).await.unwrap();
+    assert_eq!(reading.audit().await.unwrap(), []);
+    let account = live.find_account(account_id(1)).await.unwrap();
+    assert_eq!(reading.find_account(account_id(1)).await.unwrap(), account);
+    let written = reading.create_account(account_id(2), "", many_jobs(), at(0));
+    assert!(matches!(written.await, Err(StoreError::Database(_))));
+    assert_eq!(live.list_accounts().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_store_that_is_opened_to_read_keeps_its_schema() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tryon.db");
+    fs::write(&path, "").unwrap();
+    let refused = SqliteStore::open_to_read(&path).await;
+    assert!(matches!(
+        refused,
+        Err(StoreError::OtherSchema {
+            found: 0,
+            known: 1..
+        })
+    ));
+    assert_eq!(fs::read(&path).unwrap(), b"");
+
+    SqliteStore::open(&path).await.unwrap().close().await;
+    let changed = "UPDATE _sqlx_migrations SET version = 9999";
+    crate::corruption::execute(&path, changed).await.unwrap();
+    let before = fs::read(&path).unwrap();
+    let refused = SqliteStore::open_to_read(&path).await;
+    assert!(matches!(
+        refused,
+        Err(StoreError::OtherSchema { found: 9999, .. })
+    ));
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
 #[tokio::test]
 async fn stores_in_memory_are_apart() {
     let first = SqliteStore::open(":memory:").await.unwrap();
