@@ -70,7 +70,7 @@ impl Stage {
                 self.folder.path().join("noise.png"),
                 example("tattoo-design.png"),
             ])
-            .env("PYTHONPATH", clients().join(version))
+            .env("PYTHONPATH", client(version))
             .stderr(Stdio::inherit());
         let output = command
             .output()
@@ -92,6 +92,17 @@ pub(crate) fn clients() -> PathBuf {
     std::env::var_os("TRYON_TEST_CLIENTS")
         .expect("the published clients are needed: run ./test.sh, which installs them")
         .into()
+}
+
+/// Where one version is installed.
+fn client(version: &str) -> PathBuf {
+    let folder = clients().join(version);
+    assert!(
+        folder.join("tryiton").is_dir(),
+        "`tryiton=={version}` is needed in `{}`: run ./test.sh, which installs it",
+        folder.display()
+    );
+    folder
 }
 
 fn refusal(case: &str, status: u16) -> Value {
