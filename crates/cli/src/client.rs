@@ -1,6 +1,9 @@
 //! A client of the public API, for `submit` and `demo`.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use reqwest::{StatusCode, header::RETRY_AFTER};
@@ -15,9 +18,10 @@ use crate::failure::Failure;
 const FIRST_POLL: Duration = Duration::from_millis(250);
 const LAST_POLL: Duration = Duration::from_secs(1);
 
-/// Failures to learn a job's status in a row that end the wait for it. The job goes on meanwhile,
-/// and is charged: a deploy of the gateway must not make its picture look lost.
-const MAX_FAILURES: u32 = 60;
+/// How long a job's status may not be had before it is waited for no more. The job goes on
+/// meanwhile, and is charged: a deploy of the gateway must not make its picture look lost. By
+/// default a gateway ends jobs sooner than this.
+const MAX_SILENCE: Duration = Duration::from_mins(2);
 
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -41,6 +45,23 @@ struct Status {
     #[serde(default)]
     output: Vec<String>,
     error: Option<JobFailure>,
+}
+
+impl Status {
+    /// The outputs of a job that has ended, or why it has none.
+    fn into_outputs(self) -> Result<Vec<String>, Failure> {
+        match (self.state.as_str(), self.error) {
+            ("completed", _) => Ok(self.output),
+            (_, Some(JobFailure { name, message })) => {
+                let failure = Failure::new(format!("the job failed with {name}: {message}"));
+                Err(failure.hint("a failed job is not charged"))
+            }
+            (other, None) => {
+                let failure = Failure::new(format!("unknown job status `{other}`"));
+                Err(failure.hint("is the gateway newer than this client?"))
+            }
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -70,8 +91,10 @@ impl Client {
     /// A client of the gateway at `url`, such as `http://127.0.0.1:8080`.
     pub(crate) fn new(url: &str, key: Secret) -> Result<Self, Failure> {
         let http = reqwest::Client::builder().timeout(TIMEOUT).build();
-        let http =
-            http.map_err(|error| Failure::from_error("no HTTP client can be had", &error))?;
+        let http = http.map_err(|error| {
+            Failure::from_error("no HTTP client can be had", &error)
+                .hint("the system's certificates may be absent: install `ca-certificates`")
+        })?;
         Ok(Self {
             http,
             base: format!("{}/api/v1", url.trim_end_matches('/')),
@@ -90,40 +113,32 @@ impl Client {
 
     /// Waits until a job has ended and returns its outputs' URLs.
     pub(crate) async fn wait(&self, id: &str) -> Result<Vec<String>, Failure> {
-        let (mut pause, mut failures) = (FIRST_POLL, 0);
+        let mut pause = FIRST_POLL;
+        loop {
+            let status = self.status(id).await?;
+            if status.state != "processing" {
+                return status.into_outputs();
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_POLL);
+        }
+    }
+
+    /// A job's status, asked for again while the answer is that it cannot be told now.
+    async fn status(&self, id: &str) -> Result<Status, Failure> {
+        let begun = Instant::now();
         loop {
             let request = self.http.get(format!("{}/status/{id}", self.base));
-            let status: Status = match self.try_send(request).await {
-                Ok(status) => status,
-                Err(SendError {
-                    retry_after: Some(after),
-                    ..
-                }) if failures < MAX_FAILURES => {
-                    failures += 1;
-                    tokio::time::sleep(after).await;
-                    continue;
-                }
-                Err(error) => {
-                    let hint = format!("the job may go on: its id is {id}");
-                    return Err(error.failure.hint(hint));
-                }
+            let error = match self.try_send(request).await {
+                Ok(status) => return Ok(status),
+                Err(error) => error,
             };
-            failures = 0;
-            match (status.state.as_str(), status.error) {
-                ("processing", _) => {
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LAST_POLL);
-                }
-                ("completed", _) => return Ok(status.output),
-                (_, Some(JobFailure { name, message })) => {
-                    let failure = Failure::new(format!("the job failed with {name}: {message}"));
-                    return Err(failure.hint("a failed job is not charged"));
-                }
-                (other, None) => {
-                    let failure = Failure::new(format!("unknown job status `{other}`"));
-                    return Err(failure.hint("is the gateway newer than this client?"));
-                }
-            }
+            let patience = MAX_SILENCE.saturating_sub(begun.elapsed());
+            let Some(after) = error.retry_after.filter(|after| *after <= patience) else {
+                let job = format!("the job may go on: its id is {id}");
+                return Err(error.failure.also(&job));
+            };
+            tokio::time::sleep(after).await;
         }
     }
 

@@ -124,7 +124,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
-    let runtime = runtime.map_err(|error| Failure::from_error("no runtime can be had", &error))?;
+    let runtime = runtime.map_err(|error| {
+        Failure::from_error("no runtime can be had", &error)
+            .hint("the system's limits on threads and open files may be too low (`ulimit -a`)")
+    })?;
     runtime.block_on(run_async(cli))
 }
 

@@ -31,8 +31,10 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 
 /// Decodes a picture within the platform's limits; `name` is for the message.
 pub(crate) fn decode(bytes: &[u8], name: &str) -> Result<RgbaImage, Failure> {
-    tryon_picture::decode(bytes, &Limits::default())
-        .map_err(|error| Failure::from_error(&format!("`{name}` cannot be used"), &error))
+    tryon_picture::decode(bytes, &Limits::default()).map_err(|error| {
+        Failure::from_error(&format!("`{name}` cannot be used"), &error)
+            .hint("name a PNG, JPEG or WebP file of a picture that fits these limits")
+    })
 }
 
 /// Lays rows of pictures side by side on white.

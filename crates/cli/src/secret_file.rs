@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use tryon_core::id::AccountId;
 
 use crate::failure::Failure;
 
@@ -21,6 +22,14 @@ pub(crate) struct Secrets {
     pub(crate) node_token: String,
     /// What the node tells the gateway.
     pub(crate) callback_token: String,
+    /// The id of the account that the first start makes. No operator's command makes one of it, so
+    /// that a start which was killed half-way is told from an account of the operator's own.
+    #[serde(default = "draw_account")]
+    pub(crate) first_account: AccountId,
+}
+
+fn draw_account() -> AccountId {
+    AccountId::from_bytes(rand::random())
 }
 
 impl Secrets {
@@ -31,6 +40,7 @@ impl Secrets {
             link_signing_key: draw(),
             node_token: draw(),
             callback_token: draw(),
+            first_account: draw_account(),
         }
     }
 

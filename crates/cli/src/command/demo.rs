@@ -70,21 +70,30 @@ const TATTOO: &str = "tattoo";
 /// Cases side by side on the sheet.
 const CASES_A_ROW: usize = 2;
 
+/// What to do about what only a fault of this program can be.
+const A_FAULT: &str = "this is a fault of tryon: please report it with what was printed above";
+
+/// What the sheet says about itself to whoever finds it without its README.
+const NOTICE: &str = "made by the preview engine, which is not a generative model";
+
 const PICTURE: &str = "demo.png";
 const SHEET: &str = "demo-sheet.png";
 
 /// Starts everything, submits the examples as a client would, and writes what comes back.
 pub(crate) async fn run() -> Result<(), Failure> {
-    let folder = tempfile::tempdir()
-        .map_err(|error| Failure::from_error("no temporary folder can be had", &error))?;
+    let folder = tempfile::tempdir().map_err(|error| {
+        Failure::from_error("no temporary folder can be had", &error)
+            .hint("TMPDIR names a folder to write to")
+    })?;
     // Nothing of this machine's own configuration: the demo is the same everywhere.
     let source = Source::default().flag("gateway.server.port", Some(0));
     let config = load_serve(source, folder.path())?;
     let store = open_store(&config.gateway).await?;
-    let (_, key) = make_first_account(config.gateway.default_limits, &store)
+    let secrets = Secrets::draw();
+    let (_, key) = make_first_account(secrets.first_account, config.gateway.default_limits, &store)
         .await?
         .expect("BUG: a fresh store has no account");
-    let platform = Platform::start(config, &Secrets::draw(), store).await?;
+    let platform = Platform::start(config, &secrets, store).await?;
     let url = format!("http://{}", platform.gateway.public_addr());
     println!(
         "gateway on {url}, node on http://{}",
@@ -109,9 +118,9 @@ async fn show(client: &Client) -> Result<(), Failure> {
     for id in &jobs {
         let outputs = client.wait(id).await?;
         let Some(url) = outputs.first() else {
-            return Err(Failure::new(format!(
-                "job {id} completed without a picture"
-            )));
+            return Err(
+                Failure::new(format!("job {id} completed without a picture")).hint(A_FAULT),
+            );
         };
         results.push(client.download(url).await?);
         println!(
@@ -122,7 +131,8 @@ async fn show(client: &Client) -> Result<(), Failure> {
     println!("{} credits are left", client.credits().await?);
     picture_file::write(Path::new(PICTURE), &results[0])?;
     let sheet = tokio::task::spawn_blocking(move || draw_sheet(&results)).await;
-    sheet.map_err(|error| Failure::from_error("the sheet was not drawn", &error))??;
+    sheet
+        .map_err(|error| Failure::from_error("the sheet was not drawn", &error).hint(A_FAULT))??;
     println!("wrote {PICTURE} and {SHEET} (person, garment, result)");
     println!("a preview, not a generative model: see README.md");
     Ok(())
@@ -154,7 +164,8 @@ fn draw_sheet(results: &[Vec<u8>]) -> Result<(), Failure> {
         .map(<[_]>::to_vec)
         .collect();
     let sheet = picture_file::sheet(&rows);
-    let file = tryon_picture::encode_png(&sheet, &[])
-        .map_err(|error| Failure::from_error("the sheet cannot be written as a file", &error))?;
+    let file = tryon_picture::encode_png(&sheet, &[("Comment", NOTICE)]).map_err(|error| {
+        Failure::from_error("the sheet cannot be written as a file", &error).hint(A_FAULT)
+    })?;
     picture_file::write(Path::new(SHEET), &file)
 }

@@ -7,12 +7,12 @@ use nvml_wrapper::Nvml;
 use tryon_engine::supervisor::{Supervisor, SupervisorConfig, WorkerState};
 use tryon_gateway::GatewayConfig;
 use tryon_node::NodeConfig;
-use tryon_store::{SqliteStore, Store as _};
+use tryon_store::{SqliteStore, Store as _, StoreError, Violation};
 
 use crate::{
-    config::{Service, Source, load_gateway, load_node, load_serve},
+    config::{Service, Source, find_lost_links, load_gateway, load_node, load_serve},
     engine::EngineName,
-    failure::Failure,
+    failure::{Failure, chain},
 };
 
 /// Whose configuration to check.
@@ -117,6 +117,9 @@ async fn check_gateway(config: &GatewayConfig, service: Service, report: &mut Re
             report.wrong("gateway", fault);
         }
     }
+    if let Some(advice) = find_lost_links(&config.server) {
+        report.note("links", advice);
+    }
     check_folder("pictures", &config.storage.path, report);
     check_database(config, report).await;
     for task in &config.tasks {
@@ -137,11 +140,7 @@ async fn check_database(config: &GatewayConfig, report: &mut Report) {
         report.note("database", format!("`{url}` is made at the first start"));
         return;
     }
-    let audited = match SqliteStore::open(&path).await {
-        Ok(store) => store.audit().await,
-        Err(error) => Err(error),
-    };
-    match audited {
+    match audit(&path).await {
         Ok(violations) if violations.is_empty() => {
             report.good("database", format!("`{url}`, every credit accounted for"));
         }
@@ -150,8 +149,20 @@ async fn check_database(config: &GatewayConfig, report: &mut Report) {
                 report.wrong("database", format!("{violation:?}"));
             }
         }
-        Err(error) => report.wrong("database", Failure::from_error(url, &error)),
+        Err(StoreError::OtherSchema { found, known }) if found < known => {
+            let when = "the next start brings it up to date";
+            report.note("database", format!("`{url}` has an older schema; {when}"));
+        }
+        Err(error) => report.wrong("database", chain(url, &error)),
     }
+}
+
+/// Looking changes nothing: a gateway may be at work on it, also one of another version.
+async fn audit(path: &Path) -> Result<Vec<Violation>, StoreError> {
+    let store = SqliteStore::open_to_read(path).await?;
+    let audited = store.audit().await;
+    store.close().await;
+    audited
 }
 
 fn check_devices(report: &Report) {

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::{
-    config::{Source, load_gateway},
+    config::{Source, load_gateway, warn_of_links},
     failure::Failure,
     platform::{open_store, start_gateway},
     signal,
@@ -34,11 +34,13 @@ pub(crate) async fn run(args: GatewayArgs, source: Source) -> Result<(), Failure
     if !faults.is_empty() {
         return Err(Failure::from_faults(&faults));
     }
+    warn_of_links(&config.server);
+    let stop = signal::wait_for_stop();
     let store = open_store(&config).await?;
     let gateway = start_gateway(config, store).await?;
     println!("gateway on http://{}", gateway.public_addr());
     println!("nodes report to http://{}", gateway.internal_addr());
-    signal::wait_for_stop().await;
+    stop.await;
     gateway.shutdown().await;
     Ok(())
 }

@@ -3,19 +3,20 @@
 use std::{path::Path, sync::Arc};
 
 use clap::Args;
+use fail::fail_point;
 use tryon_core::{id::AccountId, ledger::Pool, limit::Limits};
 use tryon_store::Store;
 
-use super::{fresh_id, key, now, store_failed};
+use super::{key, now, store_failed};
 use crate::{
-    config::{Source, load_serve},
+    config::{Source, load_serve, warn_of_links},
     failure::Failure,
     platform::{Platform, open_store},
     secret_file::Secrets,
     signal,
 };
 
-/// What the first account is called. No operator's command makes one of this name by default.
+/// What the first account and its key are called.
 const FIRST_NAME: &str = "default";
 
 /// Credits that the first account begins with.
@@ -45,9 +46,11 @@ pub(crate) async fn run(args: ServeArgs, source: Source, data: &Path) -> Result<
     let secrets = Secrets::open(data)?;
     let store = open_store(&config.gateway).await?;
     let limits = config.gateway.default_limits;
+    warn_of_links(&config.gateway.server);
+    let stop = signal::wait_for_stop();
     let platform = Platform::start(config, &secrets, Arc::clone(&store)).await?;
     // Only now: a key that was made for a platform that cannot start would never be seen.
-    let first = make_first_account(limits, &store).await?;
+    let first = make_first_account(secrets.first_account, limits, &store).await?;
     println!(
         "tryon {} serves on http://{}",
         env!("CARGO_PKG_VERSION"),
@@ -65,7 +68,7 @@ pub(crate) async fn run(args: ServeArgs, source: Source, data: &Path) -> Result<
         std::future::pending().await
     };
     tokio::select! {
-        () = signal::wait_for_stop() => {}
+        () = stop => {}
         ended = serving => return ended,
     }
     platform.shutdown().await;
@@ -80,7 +83,9 @@ async fn tell_engine(platform: &Platform) -> Result<(), Failure> {
         engine.description()
     });
     let loaded = loaded.await;
-    let description = loaded.map_err(|error| Failure::from_error("the engine is lost", &error))?;
+    let description = loaded.map_err(|error| {
+        Failure::from_error("the engine is lost", &error).hint("`tryon doctor` tries to load it")
+    })?;
     if let Some(description) = description {
         println!(
             "  engine   {} {}",
@@ -93,47 +98,35 @@ async fn tell_engine(platform: &Platform) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The account that an empty store begins with, and its key.
+/// The account that an empty store begins with, and its key. It gets the id `id`, by which the
+/// next start knows an account of ours that a kill left without its key.
 pub(crate) async fn make_first_account(
+    id: AccountId,
     limits: Limits,
     store: &Arc<dyn Store>,
 ) -> Result<Option<(AccountId, String)>, Failure> {
     let accounts = store.list_accounts().await.map_err(store_failed)?;
-    let id = match accounts.as_slice() {
-        [] => create_account(limits, store.as_ref()).await?,
-        // One of ours without a key was being made when the process was killed. An operator's own
-        // has another name.
-        [only]
-            if only.name == FIRST_NAME
-                && store
-                    .list_keys(only.id)
-                    .await
-                    .map_err(store_failed)?
-                    .is_empty() =>
-        {
-            only.id
+    match accounts.as_slice() {
+        [] => {
+            let made = store.create_account(id, FIRST_NAME, limits, now()).await;
+            made.map_err(store_failed)?;
+            fail_point!("serve::after-account");
+        }
+        [only] if only.id == id => {
+            let keys = store.list_keys(id).await.map_err(store_failed)?;
+            if !keys.is_empty() {
+                return Ok(None);
+            }
         }
         _ => return Ok(None),
-    };
-    let missing = store.find_account(id).await.map_err(store_failed)?;
-    let missing = missing.is_none_or(|account| account.balance.available() == 0);
-    if missing {
+    }
+    let account = store.find_account(id).await.map_err(store_failed)?;
+    if account.is_none_or(|account| account.balance.available() == 0) {
         let granted = store
             .grant_credits(id, Pool::Purchased, FIRST_CREDITS, now())
             .await;
         granted.map_err(store_failed)?;
     }
-    Ok(Some((
-        id,
-        key::create(id, "default", store.as_ref()).await?,
-    )))
-}
-
-async fn create_account(limits: Limits, store: &dyn Store) -> Result<AccountId, Failure> {
-    let id = AccountId::from_bytes(fresh_id());
-    store
-        .create_account(id, FIRST_NAME, limits, now())
-        .await
-        .map_err(store_failed)?;
-    Ok(id)
+    let key = key::create(id, FIRST_NAME, store.as_ref()).await?;
+    Ok(Some((id, key)))
 }

@@ -94,9 +94,10 @@ pub(crate) fn run(args: &TryArgs) -> Result<(), Failure> {
         .run(&request, &mut bar)
         .map_err(|error| engine_failed(&error))?;
     bar.0.finish_and_clear();
-    let file = made
-        .encode(format)
-        .map_err(|error| Failure::from_error("the picture cannot be written as a file", &error))?;
+    let file = made.encode(format).map_err(|error| {
+        Failure::from_error("the picture cannot be written as a file", &error)
+            .hint("name another kind of file with `--output`: PNG or JPEG")
+    })?;
     picture_file::write(&args.output, &file)?;
     println!("{}", args.output.display());
     if let Some(notice) = description.notice {

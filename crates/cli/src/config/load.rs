@@ -229,19 +229,16 @@ mod tests {
             name: "PORT",
             key: "server.port",
             kind: Kind::Integer,
-            doc: "",
         },
         Variable {
             name: "TOKEN",
             key: "security.token",
             kind: Kind::Text,
-            doc: "",
         },
         Variable {
             name: "REQUIRED",
             key: "security.required",
             kind: Kind::Flag,
-            doc: "",
         },
     ];
 
@@ -291,7 +288,6 @@ mod tests {
                 name: "HOST",
                 key: "host",
                 kind: Kind::Text,
-                doc: "",
             }],
         }];
         let source = source("server: {backoff: [3]}", &[("HOST", "::1")]);

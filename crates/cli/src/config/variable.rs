@@ -1,4 +1,5 @@
-//! Every environment variable, registered once: loading and documentation read this list.
+//! Every environment variable, registered once: loading and documentation read this list. What each
+//! is for is said by the key it sets.
 
 use serde_json::Value;
 
@@ -40,126 +41,54 @@ pub(crate) struct Variable {
     pub(crate) key: &'static str,
     /// How its text is read.
     pub(crate) kind: Kind,
-    /// What it is for.
-    pub(crate) doc: &'static str,
 }
 
-const fn variable(
-    name: &'static str,
-    key: &'static str,
-    kind: Kind,
-    doc: &'static str,
-) -> Variable {
-    Variable {
-        name,
-        key,
-        kind,
-        doc,
-    }
+const fn variable(name: &'static str, key: &'static str, kind: Kind) -> Variable {
+    Variable { name, key, kind }
 }
 
 /// The node's variables.
 pub(crate) const NODE_VARIABLES: &[Variable] = &[
-    variable(
-        "GPU_NODE_ID",
-        "server.node_id",
-        Kind::Text,
-        "The node's name, stamped on results.",
-    ),
-    variable(
-        "SERVER_HOST",
-        "server.host",
-        Kind::Text,
-        "The address to listen on.",
-    ),
-    variable(
-        "SERVER_PORT",
-        "server.port",
-        Kind::Integer,
-        "The port to listen on.",
-    ),
-    variable(
-        "REQUIRE_AUTH",
-        "security.require_auth",
-        Kind::Flag,
-        "Whether requests need the token below.",
-    ),
+    variable("GPU_NODE_ID", "server.node_id", Kind::Text),
+    variable("SERVER_HOST", "server.host", Kind::Text),
+    variable("SERVER_PORT", "server.port", Kind::Integer),
+    variable("REQUIRE_AUTH", "security.require_auth", Kind::Flag),
     variable(
         "INCOMING_AUTH_TOKEN",
         "security.internal_auth_token",
         Kind::Text,
-        "The token that callers send as `X-Internal-Auth`.",
     ),
     variable(
         "RESULT_CALLBACK_URL",
         "asset_service.callback_url",
         Kind::Text,
-        "Where results are delivered.",
     ),
     variable(
         "RESULT_CALLBACK_AUTH_TOKEN",
         "asset_service.internal_auth_token",
         Kind::Text,
-        "The token sent along with results.",
     ),
-    variable(
-        "JOB_COMPLETE_CALLBACK_URL",
-        "load_balancer.url",
-        Kind::Text,
-        "The base URL that `/job_complete` is posted to after each job.",
-    ),
+    variable("JOB_COMPLETE_CALLBACK_URL", "load_balancer.url", Kind::Text),
     variable(
         "LOAD_BALANCER_AUTH_TOKEN",
         "load_balancer.internal_auth_token",
         Kind::Text,
-        "The token sent along with `/job_complete`.",
     ),
 ];
 
 /// The gateway's variables.
 pub(crate) const GATEWAY_VARIABLES: &[Variable] = &[
-    variable(
-        "TRYON_HOST",
-        "server.host",
-        Kind::Text,
-        "The address of the public listener.",
-    ),
-    variable(
-        "TRYON_PORT",
-        "server.port",
-        Kind::Integer,
-        "The port of the public listener.",
-    ),
-    variable(
-        "TRYON_PUBLIC_URL",
-        "server.public_url",
-        Kind::Text,
-        "What clients call the gateway: links to outputs start with this.",
-    ),
-    variable(
-        "TRYON_DATABASE_URL",
-        "database.url",
-        Kind::Text,
-        "Where accounts, jobs and credits are kept: `sqlite://<path>`.",
-    ),
-    variable(
-        "TRYON_STORAGE_PATH",
-        "storage.path",
-        Kind::Text,
-        "The folder of the pictures.",
-    ),
+    variable("TRYON_HOST", "server.host", Kind::Text),
+    variable("TRYON_PORT", "server.port", Kind::Integer),
+    variable("TRYON_PUBLIC_URL", "server.public_url", Kind::Text),
+    variable("TRYON_DATABASE_URL", "database.url", Kind::Text),
+    variable("TRYON_STORAGE_PATH", "storage.path", Kind::Text),
     variable(
         "TRYON_LINK_SIGNING_KEY",
         "secrets.link_signing_key",
         Kind::Text,
-        "Signs the links to outputs; they end when it changes.",
     ),
-    variable(
-        "TRYON_CALLBACK_TOKEN",
-        "callbacks.token",
-        Kind::Text,
-        "What nodes send along with results: their `RESULT_CALLBACK_AUTH_TOKEN`.",
-    ),
+    variable("TRYON_CALLBACK_TOKEN", "callbacks.token", Kind::Text),
 ];
 
 /// Variables, and the section of a configuration they belong to.

@@ -11,3 +11,4 @@ mod layer;
 mod process;
 mod qwen;
 mod serve;
+mod submit;

@@ -28,7 +28,8 @@ pub(crate) fn run(folder: &Path, args: &[&str]) -> String {
     stdout
 }
 
-/// Runs it with these arguments and gives what it said; it must fail, with status 1.
+/// Runs it with these arguments and gives what it said; it must fail, with status 1, and say what
+/// to do.
 pub(crate) fn fail(folder: &Path, args: &[&str]) -> String {
     let output = tryon(folder).args(args).output().unwrap();
     assert_eq!(
@@ -37,7 +38,9 @@ pub(crate) fn fail(folder: &Path, args: &[&str]) -> String {
         "{args:?}: {}",
         errors(&output)
     );
-    errors(&output)
+    let said = errors(&output);
+    assert!(said.contains("\nhint: "), "{args:?}: {said}");
+    said
 }
 
 pub(crate) fn errors(output: &Output) -> String {

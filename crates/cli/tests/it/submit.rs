@@ -1,0 +1,171 @@
+//! `tryon submit` against a gateway that answers as it is told to.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use crate::process::{example, fail, run};
+
+/// What the gateway does with one request.
+#[derive(Clone, Copy)]
+enum Answer {
+    /// Answers with a status, further headers and a body.
+    Say(&'static str, &'static str, &'static str),
+    /// Hangs up.
+    HangUp,
+}
+
+const SUBMITTED: Answer = Answer::Say("200 OK", "", r#"{"id": "0123456789abcdef01234567"}"#);
+const PROCESSING: Answer = Answer::Say("200 OK", "", r#"{"status": "processing"}"#);
+
+/// A request: its first line, and when it came.
+type Seen = (String, Instant);
+
+/// Answers requests in this order, a connection each, and tells of each; then it is gone.
+fn start(answers: &[Answer]) -> (String, mpsc::Receiver<Seen>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (tell, seen) = mpsc::channel();
+    let answers = answers.to_vec();
+    std::thread::spawn(move || {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            tell.send((read_request(&stream), Instant::now())).unwrap();
+            if let Answer::Say(status, headers, body) = answer {
+                let length = body.len();
+                let head = format!("content-length: {length}\r\nconnection: close\r\n{headers}");
+                write!(stream, "HTTP/1.1 {status}\r\n{head}\r\n{body}").unwrap();
+            }
+        }
+    });
+    (url, seen)
+}
+
+/// Reads a request to its end and gives its first line.
+fn read_request(stream: &TcpStream) -> String {
+    let mut reader = BufReader::new(stream);
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        let line = line.trim().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        lines.push(line);
+    }
+    let length = lines
+        .iter()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    let length: usize = length.map_or(0, |length| length.parse().unwrap());
+    reader.read_exact(&mut vec![0; length]).unwrap();
+    lines.swap_remove(0)
+}
+
+fn submit(url: &str) -> Vec<String> {
+    let picture = |name| example(name).display().to_string();
+    let (person, garment) = (picture("person-studio.jpg"), picture("garment-tee.jpg"));
+    let args = [
+        "submit", &person, &garment, "-o", "out.png", "--url", url, "--key", "tryon_x",
+    ];
+    args.map(str::to_owned).to_vec()
+}
+
+fn submit_and_fail(folder: &Path, answers: &[Answer]) -> (String, Vec<Seen>) {
+    let (url, seen) = start(answers);
+    let args = submit(&url);
+    let said = fail(folder, &args.iter().map(String::as_str).collect::<Vec<_>>());
+    (said, seen.iter().collect())
+}
+
+/// The job goes on all the while, and is paid for.
+#[test]
+fn a_job_is_waited_for_through_limits_faults_and_a_restart_of_the_gateway() {
+    let folder = tempfile::tempdir().unwrap();
+    let limited = Answer::Say(
+        "429 Too Many Requests",
+        "retry-after: 2\r\n",
+        r#"{"error": "RateLimitExceeded", "message": "slowly"}"#,
+    );
+    let ended = Answer::Say(
+        "200 OK",
+        "",
+        r#"{"status": "failed", "error": {"name": "PoseError", "message": "nobody is there"}}"#,
+    );
+    let answers = [
+        SUBMITTED,
+        PROCESSING,
+        limited,
+        Answer::Say("503 Service Unavailable", "", "<html>a proxy's page</html>"),
+        Answer::HangUp,
+        ended,
+    ];
+    let (said, seen) = submit_and_fail(folder.path(), &answers);
+    assert!(
+        said.contains("error: the job failed with PoseError: nobody is there"),
+        "{said}"
+    );
+    let status = "get /api/v1/status/0123456789abcdef01234567 http/1.1";
+    let lines: Vec<_> = seen.iter().map(|(line, _)| line.as_str()).collect();
+    let mut expected = vec![status; answers.len()];
+    expected[0] = "post /api/v1/tryon/clothes http/1.1";
+    assert_eq!(lines, expected);
+    // As long as it was told to wait.
+    assert!(seen[3].1 - seen[2].1 >= Duration::from_secs(2));
+}
+
+#[test]
+fn what_waiting_cannot_mend_ends_it_and_the_job_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let refusals = [
+        Answer::Say("401 Unauthorized", "", r#"{"error": "UnauthorizedAccess"}"#),
+        // Nobody waits for a day.
+        Answer::Say("429 Too Many Requests", "retry-after: 86400\r\n", "{}"),
+        Answer::Say("200 OK", "", "<html>a proxy's page</html>"),
+    ];
+    for refusal in refusals {
+        let (said, seen) = submit_and_fail(folder.path(), &[SUBMITTED, refusal]);
+        assert!(
+            said.contains("its id is 0123456789abcdef01234567"),
+            "{said}"
+        );
+        assert_eq!(seen.len(), 2, "{said}");
+    }
+}
+
+#[test]
+fn whatever_a_gateway_says_the_client_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let refusals = [
+        r#"{"error": "BadRequest", "message": "no"}"#,
+        r#"{"error": "OutOfCredits", "message": "no"}"#,
+        r#"{"error": "SomethingNew", "message": "no"}"#,
+        "",
+    ];
+    for refusal in refusals {
+        let answer = Answer::Say("400 Bad Request", "", refusal);
+        let (said, _) = submit_and_fail(folder.path(), &[answer]);
+        assert!(said.contains("error: the gateway answered 400"), "{said}");
+    }
+    let unknown = Answer::Say("200 OK", "", r#"{"status": "asleep"}"#);
+    let (said, _) = submit_and_fail(folder.path(), &[SUBMITTED, unknown]);
+    assert!(said.contains("unknown job status `asleep`"), "{said}");
+}
+
+#[test]
+fn outputs_are_written_where_they_are_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    // A server's address is not known before it has one: a second one keeps the picture.
+    let (pictures, _seen) = start(&[Answer::Say("200 OK", "", "a picture")]);
+    let done = format!(r#"{{"status": "completed", "output": ["{pictures}/out.png"]}}"#);
+    let (url, _seen_too) = start(&[SUBMITTED, Answer::Say("200 OK", "", done.leak())]);
+    let args = submit(&url);
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    assert_eq!(run(folder.path(), &args), "out.png\n");
+    let written = std::fs::read(folder.path().join("out.png")).unwrap();
+    assert_eq!(written, b"a picture");
+}
