@@ -2,14 +2,16 @@
 
 use std::{
     collections::VecDeque,
+    ffi::OsStr,
     io::{self, BufRead, BufReader, BufWriter, Read},
     os::unix::process::CommandExt as _,
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread,
+    time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::{
     config::WorkerCommand,
@@ -33,7 +35,7 @@ enum Order {
 pub(super) struct Worker {
     process: Child,
     orders: mpsc::Sender<Order>,
-    stderr: Option<thread::JoinHandle<()>>,
+    stderr: thread::JoinHandle<()>,
     last_words: Arc<Mutex<VecDeque<String>>>,
 }
 
@@ -44,7 +46,11 @@ impl Worker {
         generation: u64,
         messages: mpsc::Sender<Message>,
     ) -> io::Result<Self> {
-        let mut process = Command::new(&command.program)
+        let mut process = Command::new(&command.program);
+        for (secret, _) in std::env::vars_os().filter(|(name, _)| is_secret(name)) {
+            process.env_remove(secret);
+        }
+        let mut process = process
             .args(&command.args)
             .envs(command.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
@@ -61,11 +67,12 @@ impl Worker {
             process.id(),
             Arc::clone(&last_words),
         );
+        watch(pid_of(&process), generation, messages.clone());
         read_reports(process.stdout.take().expect(piped), generation, messages);
         Ok(Self {
             process,
             orders,
-            stderr: Some(stderr),
+            stderr,
             last_words,
         })
     }
@@ -87,36 +94,63 @@ impl Worker {
     /// Ends the process without asking, and whatever it started: a helper that outlived it would
     /// hold its pipes open.
     pub(super) fn kill(&mut self) {
-        // It may be dead already.
-        if let Some(group) = i32::try_from(self.process.id())
-            .ok()
-            .and_then(Pid::from_raw)
-        {
+        // They may be dead already.
+        if let Some(group) = pid_of(&self.process) {
             let _ = kill_process_group(group, Signal::KILL);
         }
         let _ = self.process.kill();
     }
 
-    /// Waits for the end of a process that is dead or dying, and says how it ended.
-    pub(super) fn epitaph(mut self) -> String {
-        let ended = match self.process.wait() {
-            Ok(status) => how(status),
-            Err(error) => format!("its end is unknown: {error}"),
-        };
-        if let Some(stderr) = self.stderr.take() {
-            // Its last words may still be in the pipe.
+    /// How a process ended that is dead or dying, and its last words, as far as that is known
+    /// within `patience`: a helper that left its group may hold the pipe of its words open, and a
+    /// driver its end back.
+    ///
+    /// The first line says how; each further one is a line of its standard error.
+    pub(super) fn epitaph(self, patience: Duration) -> String {
+        let deadline = Instant::now() + patience;
+        let (mut process, stderr) = (self.process, self.stderr);
+        let (tell, told) = mpsc::channel();
+        // Takes the dead process from the system's table too, however long it takes to be dead.
+        thread::spawn(move || {
+            let _ = tell.send(process.wait());
+            // The last words may still be in the pipe; `tell` is dropped once they are read.
             let _ = stderr.join();
-        }
-        let words = self
-            .last_words
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if words.is_empty() {
-            return ended;
-        }
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        format!("{ended}: {}", words.join(" | "))
+        });
+        let mut lines = vec![match told.recv_timeout(patience) {
+            Ok(Ok(status)) => how(status),
+            Ok(Err(error)) => format!("the worker's end is unknown: {error}"),
+            Err(_) => "the worker does not end".to_owned(),
+        }];
+        let _ = told.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        let words = self.last_words.lock();
+        lines.extend(words.unwrap_or_else(PoisonError::into_inner).drain(..));
+        lines.join("\n")
     }
+}
+
+fn pid_of(process: &Child) -> Option<Pid> {
+    i32::try_from(process.id()).ok().and_then(Pid::from_raw)
+}
+
+/// Whether a variable of the node's environment is none of the worker's business: tokens, keys,
+/// and addresses that have a password in them. A model's files may come from anywhere.
+fn is_secret(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_ascii_uppercase();
+    ["TOKEN", "SECRET", "PASSWORD", "KEY", "DATABASE_URL"]
+        .iter()
+        .any(|word| name.contains(word))
+}
+
+/// Tells of the process's death also where something else holds its output open. The process stays
+/// in the system's table, so that its id cannot be another's when it is killed.
+fn watch(pid: Option<Pid>, generation: u64, messages: mpsc::Sender<Message>) {
+    let Some(pid) = pid else { return };
+    thread::spawn(move || {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        // An error means that it was taken from the table already, and so is known to be dead.
+        let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(pid), options));
+        let _ = messages.send(Message::Worker(generation, Event::Died));
+    });
 }
 
 fn how(status: ExitStatus) -> String {

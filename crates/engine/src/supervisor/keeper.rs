@@ -1,7 +1,6 @@
 //! The supervisor's thread.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
@@ -9,13 +8,21 @@ use std::{
 use super::{
     child::Worker,
     config::SupervisorConfig,
+    history::{History, Phase, Verdict},
     run::{OnEnd, OnStep, Run, RunError},
     state::{Shared, WorkerState},
 };
 use crate::{
-    engine::Output,
+    engine::{Description, Output},
     frame::{Report, Stop},
 };
+
+/// How long a worker that was killed or died is given to close its output, and then to say its
+/// last words: both together are well below the second in which a job's end is told.
+const LAST_MOMENTS: Duration = Duration::from_millis(300);
+
+/// How long a shutdown waits for a worker that was killed: freeing a device's memory takes a while.
+const BURIAL: Duration = Duration::from_secs(10);
 
 /// What the supervisor's thread is told.
 pub(super) enum Message {
@@ -31,6 +38,8 @@ pub(super) enum Message {
 /// What a worker does.
 pub(super) enum Event {
     Report(Report),
+    /// Its process ended; what it reported before may still be in its output.
+    Died,
     /// Its output ended: it is dead, or as good as dead.
     Ended,
 }
@@ -42,10 +51,14 @@ struct Current {
     on_end: OnEnd,
 }
 
-/// Why the worker's next end is no surprise.
+/// Why the worker is about to be gone. From then on nothing is begun with it.
 enum Sentence {
     TimedOut(Duration),
     LoadTimedOut(Duration),
+    /// It was told to go.
+    Dismissed,
+    /// It died by itself.
+    Dead,
 }
 
 /// Owns the worker.
@@ -60,15 +73,12 @@ pub(super) struct Keeper {
     sentence: Option<Sentence>,
     /// What the worker said of its end, before it came.
     confession: Option<String>,
-    /// When the worker is ended, or, while there is none, the next one started.
+    /// Whether its engine was loaded.
+    loaded: bool,
+    /// When the worker is ended, or, once it is sentenced, no longer waited for, or, while there
+    /// is none, the next one started.
     alarm: Option<Instant>,
-    /// When workers ended lately.
-    crashes: VecDeque<Instant>,
-    /// How many ended since a run went well.
-    failures: usize,
-    /// Whether the worker was given up since a run went well: the next end gives it up again.
-    given_up: bool,
-    back_off: Duration,
+    history: History,
 }
 
 impl Keeper {
@@ -78,7 +88,7 @@ impl Keeper {
         messages: mpsc::Sender<Message>,
         inbox: mpsc::Receiver<Message>,
     ) -> Self {
-        let back_off = config.back_off;
+        let history = History::new(&config);
         Self {
             config,
             shared,
@@ -89,11 +99,9 @@ impl Keeper {
             current: None,
             sentence: None,
             confession: None,
+            loaded: false,
             alarm: None,
-            crashes: VecDeque::new(),
-            failures: 0,
-            given_up: false,
-            back_off,
+            history,
         }
     }
 
@@ -127,6 +135,7 @@ impl Keeper {
 
     fn spawn(&mut self) {
         self.generation += 1;
+        self.loaded = false;
         self.shared.set_state(&WorkerState::Loading);
         match Worker::spawn(&self.config.command, self.generation, self.messages.clone()) {
             Ok(worker) => {
@@ -136,7 +145,8 @@ impl Keeper {
             }
             Err(error) => {
                 let program = self.config.command.program.display();
-                self.on_crash(format!("`{program}` cannot be started: {error}"), false);
+                let reason = format!("`{program}` cannot be started: {error}");
+                self.on_crash(reason, Phase::Loading);
             }
         }
     }
@@ -153,12 +163,13 @@ impl Keeper {
             on_step,
             on_end,
         });
-        match &self.worker {
+        let usable = self.loaded && self.sentence.is_none();
+        match self.worker.as_ref().filter(|_| usable) {
             Some(worker) => {
                 worker.run(id, request);
                 self.alarm = Some(Instant::now() + self.config.job_timeout);
             }
-            // It died after the caller was let in.
+            // It died or was told to go after the caller was let in.
             None => self.end_run(Err(RunError::Crashed {
                 reason: "the worker is gone".into(),
             })),
@@ -177,11 +188,7 @@ impl Keeper {
 
     fn on_event(&mut self, event: Event) {
         match event {
-            Event::Report(Report::Ready(description)) => {
-                self.alarm = None;
-                self.shared.set_description(description);
-                self.shared.set_state(&WorkerState::Ready);
-            }
+            Event::Report(Report::Ready(description)) => self.on_ready(description),
             Event::Report(Report::Stepped(id, step)) => {
                 if let Some(current) = self.current.as_mut().filter(|current| current.id == id) {
                     (current.on_step)(step);
@@ -193,7 +200,19 @@ impl Keeper {
                 Report::LoadFailed(reason) | Report::Stopped(_, Stop::Fault { reason }),
             ) => self.confession = Some(reason),
             Event::Report(Report::Stopped(id, stop)) => self.finish_run(id, Err(stop.into())),
+            // Also what it started: that may hold its output open.
+            Event::Died => self.condemn(Sentence::Dead),
             Event::Ended => self.on_end(),
+        }
+    }
+
+    fn on_ready(&mut self, description: Description) {
+        self.loaded = true;
+        self.history.loaded();
+        self.shared.set_description(description);
+        if self.sentence.is_none() {
+            self.alarm = None;
+            self.shared.set_state(&WorkerState::Ready);
         }
     }
 
@@ -203,12 +222,11 @@ impl Keeper {
             .as_ref()
             .is_some_and(|current| current.id == id)
         {
-            self.alarm = None;
+            if self.sentence.is_none() {
+                self.alarm = None;
+            }
             if result.is_ok() {
-                // Crashes stay counted: ten in a minute are ten, whatever went well between them.
-                self.failures = 0;
-                self.given_up = false;
-                self.back_off = self.config.back_off;
+                self.history.succeeded(&self.config);
             }
             self.end_run(result);
         }
@@ -216,23 +234,36 @@ impl Keeper {
 
     /// Frees the worker, then tells the caller, who may start the next run at once.
     fn end_run(&mut self, result: Result<Output, RunError>) {
-        self.shared.vacate();
         if let Some(current) = self.current.take() {
+            self.shared.vacate();
             (current.on_end)(result);
         }
     }
 
     fn on_alarm(&mut self) {
         self.alarm = None;
-        match &mut self.worker {
-            None => self.spawn(),
-            Some(worker) => {
-                self.sentence = Some(match self.current {
-                    Some(_) => Sentence::TimedOut(self.config.job_timeout),
-                    None => Sentence::LoadTimedOut(self.config.load_timeout),
-                });
-                worker.kill();
-            }
+        if self.worker.is_none() {
+            self.spawn();
+        } else if self.sentence.is_some() {
+            // Something holds its output open.
+            self.on_end();
+        } else if self.current.is_some() {
+            self.condemn(Sentence::TimedOut(self.config.job_timeout));
+        } else {
+            self.condemn(Sentence::LoadTimedOut(self.config.load_timeout));
+        }
+    }
+
+    /// Ends the worker, for the first reason there is.
+    fn condemn(&mut self, sentence: Sentence) {
+        if self.sentence.is_none() {
+            // No other run may be let in: it would end as this one does.
+            self.shared.set_state(&WorkerState::Loading);
+            self.sentence = Some(sentence);
+            self.alarm = Some(Instant::now() + LAST_MOMENTS);
+        }
+        if let Some(worker) = &mut self.worker {
+            worker.kill();
         }
     }
 
@@ -240,61 +271,68 @@ impl Keeper {
         let Some(mut worker) = self.worker.take() else {
             return;
         };
+        // What it may still report is history.
+        self.generation += 1;
+        self.alarm = None;
         // A worker that closed its output is of no use, whether it is dead or not.
         worker.kill();
         self.shared.set_pid(None);
         // No other run may be let in while this one's end is told.
         self.shared.set_state(&WorkerState::Loading);
-        let epitaph = worker.epitaph();
-        let epitaph = self.confession.take().unwrap_or(epitaph);
-        let hopeless = matches!(self.sentence, Some(Sentence::LoadTimedOut(_)));
-        let (reason, error) = match self.sentence.take() {
-            None => (epitaph.clone(), RunError::Crashed { reason: epitaph }),
+        let epitaph = worker.epitaph(LAST_MOMENTS);
+        let reason = self.confession.take().unwrap_or(epitaph);
+        self.tell_end(reason);
+    }
+
+    fn tell_end(&mut self, reason: String) {
+        let phase = if self.loaded {
+            Phase::Loaded
+        } else {
+            Phase::Loading
+        };
+        match self.sentence.take() {
+            None | Some(Sentence::Dead) => {
+                self.end_run(Err(RunError::Crashed {
+                    reason: reason.clone(),
+                }));
+                self.on_crash(reason, phase);
+            }
             Some(Sentence::TimedOut(after)) => {
+                self.end_run(Err(RunError::TimedOut { after }));
                 let reason = format!("a run took longer than {} s", after.as_secs());
-                (reason, RunError::TimedOut { after })
+                self.on_crash(reason, phase);
             }
             Some(Sentence::LoadTimedOut(after)) => {
                 let reason = format!("loading took longer than {} s", after.as_secs());
-                (reason.clone(), RunError::Crashed { reason })
+                self.on_crash(reason, Phase::LoadingTooLong);
             }
-        };
-        self.end_run(Err(error));
-        self.on_crash(reason, hopeless);
+            Some(Sentence::Dismissed) => {
+                let reason = "it was told to start again".to_owned();
+                self.end_run(Err(RunError::Crashed { reason }));
+                self.alarm = Some(Instant::now());
+            }
+        }
     }
 
-    /// The worker ended. It is started again at once, unless it ended too often: in a short time,
-    /// or in a row without a run that went well, or once after it had been given up. A load that
-    /// hung until its time was over is not tried again at once either.
-    fn on_crash(&mut self, reason: String, hopeless: bool) {
+    fn on_crash(&mut self, reason: String, phase: Phase) {
         tracing::warn!(reason, "the worker ended");
         let now = Instant::now();
-        self.crashes.push_back(now);
-        let window = self.config.crash_window;
-        self.crashes
-            .retain(|crash| now.duration_since(*crash) < window);
-        self.failures += 1;
-        let limit = self.config.crash_limit;
-        let too_often = self.crashes.len() >= limit || self.failures >= limit;
-        if !(too_often || self.given_up || hopeless) {
+        match self.history.ended(&self.config, phase, now) {
             // Through the alarm, not by a call: a program that cannot be started must not recurse.
-            self.alarm = Some(now);
-            return;
+            Verdict::Again(pause) => self.alarm = Some(now + pause),
+            Verdict::GivenUp(rest) => {
+                self.alarm = Some(now + rest);
+                self.shared.set_state(&WorkerState::Failed { reason });
+            }
         }
-        self.alarm = Some(now + self.back_off);
-        self.back_off = (self.back_off * 2).min(self.config.max_back_off);
-        self.given_up = true;
-        self.shared.set_state(&WorkerState::Failed { reason });
     }
 
     fn restart(&mut self) {
-        self.crashes.clear();
-        self.failures = 0;
-        self.given_up = false;
-        self.back_off = self.config.back_off;
-        match &mut self.worker {
-            Some(worker) => worker.kill(),
-            None => self.alarm = Some(Instant::now()),
+        self.history = History::new(&self.config);
+        if self.worker.is_some() {
+            self.condemn(Sentence::Dismissed);
+        } else {
+            self.alarm = Some(Instant::now());
         }
     }
 
@@ -305,7 +343,7 @@ impl Keeper {
         });
         if let Some(mut worker) = self.worker.take() {
             worker.kill();
-            worker.epitaph();
+            worker.epitaph(BURIAL);
         }
         self.shared.set_pid(None);
         self.end_run(Err(RunError::Crashed { reason }));

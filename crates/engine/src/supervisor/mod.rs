@@ -6,6 +6,7 @@
 
 mod child;
 mod config;
+mod history;
 mod keeper;
 mod run;
 mod state;

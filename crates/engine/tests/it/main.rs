@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test states what it expects")]
 
 mod supervisor;
+mod trouble;
 
 tryon_testkit::fake_worker!();

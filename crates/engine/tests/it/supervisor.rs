@@ -16,7 +16,10 @@ use tryon_engine::{
 use tryon_testkit::fake_worker;
 
 /// Longer than anything here takes unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Shorter than anybody waits for.
+const MOMENT: Duration = Duration::from_millis(20);
 
 fn start() -> Supervisor {
     start_with("ok", |_| {})
@@ -28,11 +31,11 @@ fn start_with(load: &str, change: impl FnOnce(&mut SupervisorConfig)) -> Supervi
     Supervisor::start(config)
 }
 
-fn ready(supervisor: &Supervisor) {
+pub(crate) fn ready(supervisor: &Supervisor) {
     assert_eq!(supervisor.wait_loaded(), WorkerState::Ready);
 }
 
-fn request(prompt: &str) -> Request {
+pub(crate) fn request(prompt: &str) -> Request {
     request_of(prompt, RgbaImage::from_pixel(6, 4, Rgba([90, 80, 70, 255])))
 }
 
@@ -64,7 +67,10 @@ fn request_of(prompt: &str, person: RgbaImage) -> Request {
 }
 
 /// Starts a run and returns where its end arrives.
-fn run(supervisor: &Supervisor, request: Request) -> mpsc::Receiver<Result<Output, RunError>> {
+pub(crate) fn run(
+    supervisor: &Supervisor,
+    request: Request,
+) -> mpsc::Receiver<Result<Output, RunError>> {
     let (end, ended) = mpsc::channel();
     let on_end = Box::new(move |result| drop(end.send(result)));
     supervisor
@@ -73,13 +79,13 @@ fn run(supervisor: &Supervisor, request: Request) -> mpsc::Receiver<Result<Outpu
     ended
 }
 
-fn outcome(supervisor: &Supervisor, prompt: &str) -> Result<Output, RunError> {
+pub(crate) fn outcome(supervisor: &Supervisor, prompt: &str) -> Result<Output, RunError> {
     run(supervisor, request(prompt))
         .recv_timeout(PATIENCE)
         .expect("a run ends")
 }
 
-fn crash_reason(supervisor: &Supervisor, prompt: &str) -> String {
+pub(crate) fn crash_reason(supervisor: &Supervisor, prompt: &str) -> String {
     match outcome(supervisor, prompt) {
         Err(RunError::Crashed { reason }) => reason,
         other => panic!("{prompt}: {other:?}"),
@@ -205,7 +211,7 @@ fn pid_of(pid: u32) -> Pid {
     Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()
 }
 
-fn kill(pid: u32) {
+pub(crate) fn kill(pid: u32) {
     kill_process(pid_of(pid), Signal::KILL).unwrap();
 }
 
@@ -230,7 +236,6 @@ fn a_run_that_hangs_is_ended_and_its_worker_replaced() {
 fn loading_that_hangs_is_ended() {
     let supervisor = start_with("load-sleep:60000", |config| {
         config.load_timeout = Duration::from_millis(50);
-        config.crash_limit = 2;
     });
     let WorkerState::Failed { reason } = supervisor.wait_loaded() else {
         panic!("it loaded")
@@ -297,7 +302,7 @@ fn a_worker_that_was_given_up_is_tried_again_by_itself() {
 
 #[test]
 fn an_engine_that_cannot_be_loaded_says_why() {
-    let supervisor = start_with("load-fail", |config| config.crash_limit = 3);
+    let supervisor = start_with("load-fail", |config| config.load_pause = MOMENT);
     let WorkerState::Failed { reason } = supervisor.wait_loaded() else {
         panic!("it loaded")
     };
@@ -308,6 +313,7 @@ fn an_engine_that_cannot_be_loaded_says_why() {
 fn a_program_that_does_not_exist_is_named() {
     let mut config = SupervisorConfig::new(fake_worker::command());
     config.command.program = "/nowhere/tryon".into();
+    config.load_pause = MOMENT;
     let supervisor = Supervisor::start(config);
     let WorkerState::Failed { reason } = supervisor.wait_loaded() else {
         panic!("it loaded")
@@ -360,26 +366,4 @@ fn a_worker_ends_with_its_node() {
         assert!(start.elapsed() < PATIENCE, "the worker outlives its node");
         std::thread::yield_now();
     }
-}
-
-#[test]
-fn a_worker_that_was_given_up_is_given_up_again_at_once() {
-    let supervisor = start_with("load-crash", |config| {
-        config.crash_limit = 3;
-        config.crash_window = Duration::from_millis(1);
-        config.back_off = Duration::from_millis(20);
-        config.max_back_off = Duration::from_millis(20);
-    });
-    let (told, states) = mpsc::channel();
-    supervisor.on_change(move |state| drop(told.send(state.clone())));
-    // Ends that are further apart than the window add up, and after the first time each is enough.
-    for _ in 0..3 {
-        let failed = |state: &WorkerState| matches!(state, WorkerState::Failed { .. });
-        let mut loads = 0;
-        while !failed(&states.recv_timeout(PATIENCE).unwrap()) {
-            loads += 1;
-        }
-        assert!(loads <= 3, "{loads} loads");
-    }
-    supervisor.shutdown();
 }
