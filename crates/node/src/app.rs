@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::task::TaskTracker;
 use tryon_engine::{
     Description,
@@ -37,6 +37,9 @@ pub(crate) struct App {
     pub(crate) dark_room: DarkRoom,
     pub(crate) slot: Arc<Slot>,
     pub(crate) recent: Arc<Recent>,
+    /// Held while a job is taken and written down. Its twin waits: whoever is accepted has a job
+    /// that survives.
+    pub(crate) taking: Mutex<()>,
     pub(crate) spool: Arc<Spool>,
     pub(crate) courier: Arc<Courier>,
     pub(crate) notices: Arc<Notices>,
@@ -78,6 +81,7 @@ impl App {
             jobs: TaskTracker::new(),
             stopping: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
+            taking: Mutex::new(()),
             config,
             supervisor,
             recent,
@@ -104,7 +108,7 @@ impl App {
     fn get_loaded(&self) -> Result<Description, Refusal> {
         match self.supervisor.state() {
             WorkerState::Loading => Err(Refusal::NotLoaded),
-            WorkerState::Failed { reason } => Err(Refusal::GivenUp { reason }),
+            WorkerState::Failed { reason } => Err(given_up(&reason)),
             WorkerState::Ready => self.supervisor.description().ok_or(Refusal::NotLoaded),
         }
     }
@@ -163,11 +167,23 @@ impl App {
     }
 }
 
+fn given_up(reason: &str) -> Refusal {
+    Refusal::GivenUp {
+        reason: headline(reason).to_owned(),
+    }
+}
+
+/// How an engine ended, without its last words: those may name what nobody but an operator is to
+/// read, and are in the log.
+pub(crate) fn headline(reason: &str) -> &str {
+    reason.lines().next().unwrap_or_default()
+}
+
 impl From<Unavailable> for Refusal {
     fn from(unavailable: Unavailable) -> Self {
         match unavailable {
             Unavailable::Loading => Self::NotLoaded,
-            Unavailable::Failed { reason } => Self::GivenUp { reason },
+            Unavailable::Failed { reason } => given_up(&reason),
             // The worker is still putting the last job away.
             Unavailable::Busy => Self::Busy { retry_after: 1 },
         }

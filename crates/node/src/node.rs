@@ -161,7 +161,7 @@ impl App {
             self.recent.end_earlier(&job_id, ago);
         }
         for job_id in leftover.waiting {
-            self.recent.insert_again(&job_id);
+            self.recent.insert(&job_id);
             self.courier.take(Parcel::Spooled { job_id });
         }
         for record in leftover.interrupted {
@@ -169,7 +169,8 @@ impl App {
                 job_id = record.job_id,
                 "the job was interrupted by a restart"
             );
-            self.recent.insert_again(&record.job_id);
+            self.recent.insert(&record.job_id);
+            self.notices.job_complete(&record.job_id);
             let head = record.result_head(&self.config.server.node_id, 0);
             let outcome = Outcome::Error(ending::interrupted());
             let document = Document {

@@ -31,19 +31,8 @@ impl Recent {
         }
     }
 
-    /// Notes a job that is about to run; `false` when it is known.
-    pub(crate) fn insert(&self, job_id: &str) -> bool {
-        let mut inner = self.lock();
-        inner.forget(self.remember);
-        if inner.jobs.contains_key(job_id) {
-            return false;
-        }
-        inner.jobs.insert(job_id.to_owned(), None);
-        true
-    }
-
-    /// Notes a job that ran before this process began and whose result waits.
-    pub(crate) fn insert_again(&self, job_id: &str) {
+    /// Notes a job that is about to run, or whose result waits since an earlier process.
+    pub(crate) fn insert(&self, job_id: &str) {
         self.lock().jobs.insert(job_id.to_owned(), None);
     }
 
@@ -107,18 +96,19 @@ mod tests {
     #[test]
     fn a_job_is_known_while_it_runs_and_for_a_while_after() {
         let recent = Recent::new(HOUR);
-        assert!(recent.insert("a"));
-        assert!(!recent.insert("a"));
+        assert!(!recent.contains("a"));
+        recent.insert("a");
+        assert!(recent.contains("a"));
         recent.end("a");
-        assert!(!recent.insert("a"));
+        assert!(recent.contains("a"));
         recent.remove("a");
-        assert!(recent.insert("a"));
+        assert!(!recent.contains("a"));
     }
 
     #[test]
     fn an_old_end_is_forgotten_and_a_running_job_never() {
         let recent = Recent::new(Duration::ZERO);
-        assert!(recent.insert("runs"));
+        recent.insert("runs");
         recent.end("ended");
         assert!(!recent.contains("ended"));
         assert!(recent.contains("runs"));

@@ -59,37 +59,39 @@ impl App {
     /// not begun.
     pub(crate) async fn submit(self: Arc<Self>, ids: Ids, job: Job) -> Result<Accepted, Refusal> {
         let accepted = Accepted::queued(ids.job_id.clone());
-        let permit = match self.slot.take(&ids.job_id, job.request.options.steps) {
-            Ok(permit) => permit,
-            Err(occupied) => {
-                // Its own twin may have the device and not be noted yet.
-                let is_known = occupied.job_id == ids.job_id || self.recent.contains(&ids.job_id);
-                let retry_after = occupied.retry_after;
-                return is_known
-                    .then_some(accepted)
-                    .ok_or(Refusal::Busy { retry_after });
-            }
-        };
-        if !self.recent.insert(&ids.job_id) {
+        let _taking = self.taking.lock().await;
+        if self.recent.contains(&ids.job_id) {
             return Ok(accepted);
         }
-        match self.begin(ids.clone(), job, permit).await {
-            Ok(()) => Ok(accepted),
-            Err(refusal) => {
-                self.recent.remove(&ids.job_id);
-                Err(refusal)
-            }
+        let taken = self.slot.take(&ids.job_id, job.request.options.steps);
+        let permit = taken.map_err(|occupied| Refusal::Busy {
+            retry_after: occupied.retry_after,
+        })?;
+        self.begin(ids, job, permit).await.map(|()| accepted)
+    }
+
+    /// Whether a job was accepted, which is known once it is written down or refused.
+    pub(crate) async fn knows(&self, job_id: &str) -> bool {
+        if self.recent.contains(job_id) {
+            return true;
         }
+        let occupied = self.slot.find_occupied();
+        if occupied.is_some_and(|occupied| occupied.job_id == job_id) {
+            drop(self.taking.lock().await);
+        }
+        self.recent.contains(job_id)
     }
 
     async fn begin(self: &Arc<Self>, ids: Ids, job: Job, permit: Permit) -> Result<(), Refusal> {
         let record = self.record(ids, &job).await?;
+        self.recent.insert(&record.job_id);
         let teller = job
             .progress_url
             .map(|url| self.notices.follow(&record.job_id, url));
         let running = match self.start(job.request, permit, teller) {
             Ok(running) => running,
             Err(refusal) => {
+                self.recent.remove(&record.job_id);
                 self.withdraw(&record).await;
                 return Err(refusal);
             }

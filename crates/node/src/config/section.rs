@@ -309,7 +309,8 @@ impl Default for LimitsConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LoggingConfig {
-    /// A level or a filter, such as `INFO` or `info,tryon_node=debug`.
+    /// A level or a filter, such as `INFO` or `info,tryon_node=debug`. `tryon serve` logs by it as a
+    /// whole; `tryon gateway` reads the variable alone.
     pub level: String,
 }
 

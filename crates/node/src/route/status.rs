@@ -6,7 +6,7 @@ use axum::{Json, extract::State};
 use tryon_api::node::{GpuStatus, Health, Readiness, StepCount, TestReport, VersionReport};
 use tryon_engine::supervisor::WorkerState;
 
-use crate::app::App;
+use crate::app::{App, headline};
 
 /// The commit that a release's build names; there is none in a build by hand.
 const GIT_COMMIT: &str = match option_env!("TRYON_GIT_COMMIT") {
@@ -28,7 +28,7 @@ pub(super) async fn get_test(State(app): State<Arc<App>>) -> Json<TestReport> {
     let (status, reason) = match app.supervisor.state() {
         WorkerState::Ready => (Readiness::Hot, None),
         WorkerState::Loading => (Readiness::Loading, None),
-        WorkerState::Failed { reason } => (Readiness::Failed, Some(reason)),
+        WorkerState::Failed { reason } => (Readiness::Failed, Some(headline(&reason).to_owned())),
     };
     Json(TestReport {
         status,

@@ -61,7 +61,7 @@ pub(super) fn accept(accepted: Accepted) -> (StatusCode, Json<Accepted>) {
 /// Refuses without reading the pictures, unless the job is known: that is accepted again.
 async fn answer_early(app: &App, refusal: Refusal, headers: &HeaderMap, body: Body) -> Answer {
     match find_job_id(headers, body).await {
-        Some(job_id) if app.recent.contains(&job_id) => Ok(accept(Accepted::queued(job_id))),
+        Some(job_id) if app.knows(&job_id).await => Ok(accept(Accepted::queued(job_id))),
         _ => Err(refusal),
     }
 }

@@ -14,8 +14,10 @@ pub(super) fn write_durably(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     let unfinished = path.with_added_extension(UNFINISHED);
     let written = write_and_rename(&unfinished, path, parts);
     if written.is_err() {
-        // On a full disk the half of a file is the half too much.
+        // On a full disk the half of a file is the half too much. A whole one whose name may not
+        // last is not there either: the caller was told so.
         let _ = fs::remove_file(&unfinished);
+        let _ = fs::remove_file(path);
     }
     written
 }

@@ -1,6 +1,9 @@
 //! The engine's process ends, and the node does not.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use insta::assert_json_snapshot;
 use rustix::process::{Pid, Signal, kill_process};
@@ -51,6 +54,20 @@ async fn a_job_whose_engine_dies_ends_at_once_and_the_next_one_succeeds() {
         assert_works(&stage, &format!("after {word}")).await;
         stage.receiver.next("/job_complete").await;
     }
+}
+
+/// This is no measure of speed: the second is a promise to whoever waits for the result.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_death_of_an_engine_is_told_within_a_second() {
+    let stage = Stage::start().await;
+    stage.submit(&Form::tryon("job").doing("sleep:60000")).await;
+    let pid = stage.supervisor.pid().unwrap();
+    let killed = Instant::now();
+    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::KILL).unwrap();
+    let result = stage.result().await;
+    let took = killed.elapsed();
+    assert_crashed(&result, "job", "the worker was ended by signal 9");
+    assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,10 @@
 //! Results that arrive whatever happens, and starts and ends of a node.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, pin::pin, sync::Arc, time::Duration};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use tryon_core::secret::Secret;
 use tryon_node::{
     Node, NodeConfig, SpoolError, StartError,
@@ -162,6 +164,9 @@ async fn a_killed_node_leaves_its_results_and_its_job_to_the_next_one() {
     assert_eq!(interrupted.text("error_name"), "ProcessingError");
     assert_eq!(interrupted.text("retryable"), "true");
     assert_eq!(interrupted.text("user_id"), "user-1");
+    let complete = next.receiver.next("/job_complete").await;
+    let complete: Value = serde_json::from_slice(&complete.body).unwrap();
+    assert_eq!(complete["job_id"], "running");
     next.wait_for_empty_spool().await;
     // Neither is run again.
     for job_id in ["made", "running"] {
@@ -223,6 +228,32 @@ async fn a_job_that_cannot_be_recorded_is_not_begun() {
     fs::create_dir(stage.config.spool.dir.join("running")).unwrap();
     stage.submit(&Form::tryon("job")).await;
     assert_eq!(stage.result().await.text("error"), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_of_a_job_before_it_is_recorded() {
+    let stage = Arc::new(Stage::start().await);
+    // Writing the record waits until somebody reads it, and then fails: pipes cannot be synced.
+    let record = stage
+        .config
+        .spool
+        .dir
+        .join("running/job.5e8c9902207afaeb.part");
+    mknodat(CWD, &record, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let first = tokio::spawn({
+        let stage = Arc::clone(&stage);
+        async move { stage.tryon(&Form::tryon("job")).await }
+    });
+    stage.wait_for("/gpu/status", |it| it["busy"] == true).await;
+    let form = Form::tryon("job");
+    let mut twin = pin!(stage.tryon(&form));
+    let early = timeout(Duration::from_millis(300), &mut twin).await;
+    assert!(early.is_err(), "{}", early.unwrap().status);
+    fs::read(&record).unwrap();
+    let statuses = [first.await.unwrap().status, twin.await.status];
+    assert_ne!(statuses[0], 202);
+    assert_ne!(statuses[1], 202);
+    assert_eq!(stage.spooled("running"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
