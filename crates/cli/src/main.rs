@@ -134,12 +134,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
 async fn run_async(cli: Cli) -> Result<(), Failure> {
     let format = cli.log_format;
     let source = || Source::read(cli.config.as_deref());
-    if matches!(cli.command, Command::Serve(_) | Command::Gateway(_)) {
-        telemetry::start("info", format);
-    }
     match cli.command {
-        Command::Serve(args) => serve::run(args, source()?, &cli.data).await,
-        Command::Gateway(args) => gateway::run(args, source()?).await,
+        Command::Serve(args) => serve::run(args, source()?, &cli.data, format).await,
+        Command::Gateway(args) => gateway::run(args, source()?, format).await,
         Command::Node(args) => node::run(args, source()?, format).await,
         Command::Submit(args) => submit::run(&args).await,
         Command::Account(command) => {
@@ -155,7 +152,7 @@ async fn run_async(cli: Cli) -> Result<(), Failure> {
         }
         Command::Doctor(args) => doctor::run(&args, source()?, &cli.data).await,
         Command::Demo => {
-            telemetry::start("error", format);
+            telemetry::start(&telemetry::level_or("error"), format)?;
             demo::run().await
         }
         Command::Try(_) | Command::VerifyModel(_) | Command::Reference | Command::Worker(_) => {

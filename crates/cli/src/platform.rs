@@ -8,7 +8,9 @@ use tryon_gateway::{Gateway, GatewayConfig, Listeners, config::NodeConfig as Nod
 use tryon_node::Node;
 use tryon_store::{SqliteStore, Store};
 
-use crate::{config::ServeConfig, engine::EngineName, failure::Failure, secret_file::Secrets};
+use crate::{
+    config::ServeConfig, engine::EngineName, failure::Failure, secret_file::Secrets, signal,
+};
 
 /// A gateway and a node that know each other.
 pub(crate) struct Platform {
@@ -34,6 +36,7 @@ impl Platform {
         let engine = EngineName::choose(config.node.model.model_type.find_provider());
         config.node.model.model_type = engine.provider().into();
         let engine = Supervisor::start(engine.supervise(&config.node));
+        signal::restart_on_hangup(engine.clone());
         let node = start_node(config.node, engine.clone()).await?;
         Ok(Self {
             gateway,

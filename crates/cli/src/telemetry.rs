@@ -2,7 +2,9 @@
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt, prelude::*};
+
+use crate::failure::Failure;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -14,17 +16,17 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Starts logging. `RUST_LOG` wins over `level`.
-pub(crate) fn start(level: &str, format: Format) {
-    // An empty variable counts as unset, here as everywhere.
+/// The level of a command whose configuration has none: `RUST_LOG`, else `default`.
+pub(crate) fn level_or(default: &str) -> String {
     let named = std::env::var(EnvFilter::DEFAULT_ENV).ok();
-    let named = named.filter(|text| !text.trim().is_empty());
-    let text = named.unwrap_or_else(|| level.to_ascii_lowercase());
-    let filter = EnvFilter::try_new(&text).unwrap_or_else(|error| {
-        eprintln!("warning: the log filter `{text}` cannot be used: {error}");
-        EnvFilter::new("info")
-    });
-    let registry = tracing_subscriber::registry().with(filter);
+    // An empty variable counts as unset, here as everywhere.
+    let named = named.filter(|text| !text.is_empty());
+    named.unwrap_or_else(|| default.to_owned())
+}
+
+/// Starts logging what `level`, a level or a filter, lets through.
+pub(crate) fn start(level: &str, format: Format) -> Result<(), Failure> {
+    let registry = tracing_subscriber::registry().with(filter(level)?);
     // A second start, as in a test, keeps the first.
     let _ = match format {
         Format::Human => registry
@@ -44,4 +46,51 @@ pub(crate) fn start(level: &str, format: Format) {
             )
             .try_init(),
     };
+    Ok(())
+}
+
+fn filter(text: &str) -> Result<EnvFilter, Failure> {
+    let problem = match EnvFilter::try_new(text) {
+        Ok(_) if is_no_level(text) => Failure::new(format!("`{text}` is not a log level")),
+        Ok(filter) => return Ok(filter),
+        Err(error) => Failure::from_error(&format!("`{text}` is not a log filter"), &error),
+    };
+    Err(problem.hint(
+        "`RUST_LOG`, or `logging.level` of a node, is one of error, warn, info, debug, trace and \
+         off, or a filter such as `info,tryon_node=debug`",
+    ))
+}
+
+/// Whether this is a lone word that is no level. To a filter it is the only module that is to be
+/// logged: a misspelt level would silence everything else.
+fn is_no_level(text: &str) -> bool {
+    !text.contains(['=', ',', ':', '[']) && text.trim().parse::<LevelFilter>().is_err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_one_or_a_filter() {
+        for text in [
+            "INFO",
+            "warn",
+            "off",
+            "tryon_node=debug,info",
+            "tryon=trace",
+        ] {
+            assert_eq!(
+                filter(text).unwrap().to_string().to_lowercase(),
+                text.to_lowercase()
+            );
+        }
+        for text in ["inof", "WARNING", "", "info=nonsense", "a=b=c"] {
+            let failure = filter(text).unwrap_err().to_string();
+            assert!(
+                failure.contains(&format!("`{text}` is not a log ")),
+                "{failure}"
+            );
+        }
+    }
 }

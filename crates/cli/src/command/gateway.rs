@@ -6,7 +6,7 @@ use crate::{
     config::{Source, load_gateway, warn_of_links},
     failure::Failure,
     platform::{open_store, start_gateway},
-    signal,
+    signal, telemetry,
 };
 
 /// Where it listens.
@@ -24,12 +24,17 @@ pub(crate) struct GatewayArgs {
 }
 
 /// Serves until it is told to stop.
-pub(crate) async fn run(args: GatewayArgs, source: Source) -> Result<(), Failure> {
+pub(crate) async fn run(
+    args: GatewayArgs,
+    source: Source,
+    format: telemetry::Format,
+) -> Result<(), Failure> {
     let source = source
         .flag("server.host", args.host)
         .flag("server.port", args.port)
         .flag("server.public_url", args.public_url);
     let config = load_gateway(&source)?;
+    telemetry::start(&telemetry::level_or("info"), format)?;
     let faults = config.faults();
     if !faults.is_empty() {
         return Err(Failure::from_faults(&faults));

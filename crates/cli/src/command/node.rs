@@ -40,17 +40,19 @@ pub(crate) async fn run(
         .flag("server.node_id", args.node_id)
         .flag("model.model_type", args.model_type);
     let mut config = load_node(&source)?;
-    telemetry::start(&config.logging.level, format);
+    telemetry::start(&config.logging.level, format)?;
     let faults = config.faults();
     if !faults.is_empty() {
         return Err(Failure::from_faults(&faults));
     }
+    let stop = signal::wait_for_stop();
     let engine = EngineName::choose(config.model.model_type.find_provider());
     config.model.model_type = engine.provider().into();
     let supervisor = Supervisor::start(engine.supervise(&config));
+    signal::restart_on_hangup(supervisor.clone());
     let node = start_node(config, supervisor.clone()).await?;
     println!("node on http://{}", node.local_addr());
-    signal::wait_for_stop().await;
+    stop.await;
     node.shutdown().await;
     supervisor.shutdown();
     Ok(())

@@ -13,7 +13,7 @@ use crate::{
     failure::Failure,
     platform::{Platform, open_store},
     secret_file::Secrets,
-    signal,
+    signal, telemetry,
 };
 
 /// What the first account and its key are called.
@@ -37,12 +37,18 @@ pub(crate) struct ServeArgs {
 }
 
 /// Serves until it is told to stop.
-pub(crate) async fn run(args: ServeArgs, source: Source, data: &Path) -> Result<(), Failure> {
+pub(crate) async fn run(
+    args: ServeArgs,
+    source: Source,
+    data: &Path,
+    format: telemetry::Format,
+) -> Result<(), Failure> {
     let source = source
         .flag("gateway.server.host", args.host)
         .flag("gateway.server.port", args.port)
         .flag("gateway.server.public_url", args.public_url);
     let config = load_serve(source, data)?;
+    telemetry::start(&config.node.logging.level, format)?;
     let secrets = Secrets::open(data)?;
     let store = open_store(&config.gateway).await?;
     let limits = config.gateway.default_limits;

@@ -74,6 +74,7 @@ pub(crate) const NODE_VARIABLES: &[Variable] = &[
         "load_balancer.internal_auth_token",
         Kind::Text,
     ),
+    variable("RUST_LOG", "logging.level", Kind::Text),
 ];
 
 /// The gateway's variables.

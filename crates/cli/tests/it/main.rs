@@ -8,6 +8,7 @@ mod command;
 mod demo;
 mod kill;
 mod layer;
+mod node;
 mod process;
 mod qwen;
 mod serve;

@@ -18,7 +18,12 @@ fn goldens() -> PathBuf {
 /// A folder with the tiny models installed, as docs/models.md lays out real ones.
 fn installed() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let models = folder.path().join("data/models");
+    install(folder.path());
+    folder
+}
+
+fn install(folder: &Path) {
+    let models = folder.join("data/models");
     let tiny = goldens().join("checkpoint").canonicalize().unwrap();
     for name in ["lightning-2511", "lightxv-2511-fp8"] {
         std::fs::create_dir_all(models.join(name)).unwrap();
@@ -29,7 +34,6 @@ fn installed() -> tempfile::TempDir {
     let fp8 = models.join("lightxv-2511-fp8/model.safetensors");
     std::fs::copy(tiny.join("fp8.safetensors"), fp8).unwrap();
     symlink(tiny.join("parser"), models.join("person-parser")).unwrap();
-    folder
 }
 
 /// A platform whose every task is served by `provider` in two steps.
@@ -248,4 +252,38 @@ fn an_installed_model_is_held_to_its_reference() {
         said.contains("beyond their gates") && said.contains("\nhint: "),
         "{said}"
     );
+}
+
+#[test]
+fn a_node_that_gave_its_model_up_loads_it_when_it_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = tryon(folder.path());
+    command
+        .args(["node", "--port", "0", "--model-type", "lightxv"])
+        .env("REQUIRE_AUTH", "false")
+        .env("RUST_LOG", "off");
+    let mut node = Service::start(&mut command);
+    let url = node.read("node on ");
+    let wait_for = |status: &str| {
+        let begun = std::time::Instant::now();
+        loop {
+            let report: Value = http()
+                .get(format!("{url}/test"))
+                .send()
+                .unwrap()
+                .json()
+                .unwrap();
+            if report["status"] == status {
+                return report;
+            }
+            assert!(begun.elapsed() < crate::process::PATIENCE, "{report}");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
+    let report = wait_for("failed");
+    let reason = report["reason"].as_str().unwrap();
+    assert!(reason.contains("is not installed"), "{reason}");
+    install(folder.path());
+    node.signal(rustix::process::Signal::HUP);
+    assert_eq!(wait_for("hot")["model_type"], "lightxv");
 }
