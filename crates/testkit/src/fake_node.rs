@@ -546,6 +546,7 @@ fn version(inner: &Inner, node_id: String) -> VersionReport {
         git_commit: "unknown".to_owned(),
         node_id,
         providers: inner.lock().providers.clone(),
+        notice: None,
     }
 }
 

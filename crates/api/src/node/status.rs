@@ -86,6 +86,9 @@ pub struct VersionReport {
     /// The providers that are served; empty until the engine is loaded.
     #[serde(default)]
     pub providers: Vec<String>,
+    /// What its pictures are not, or what a request may ask for here in vain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
 }
 
 /// `GET /metrics` as JSON. Other formats are negotiated.

@@ -286,4 +286,8 @@ fn a_node_that_gave_its_model_up_loads_it_when_it_is_told_to() {
     install(folder.path());
     node.signal(rustix::process::Signal::HUP);
     assert_eq!(wait_for("hot")["model_type"], "lightxv");
+    let version = http().get(format!("{url}/version")).send().unwrap();
+    let version: Value = version.json().unwrap();
+    let notice = version["notice"].as_str().unwrap();
+    assert!(notice.contains("no moderator is installed"), "{notice}");
 }

@@ -70,6 +70,7 @@ pub(super) async fn get_version(State(app): State<Arc<App>>) -> Json<VersionRepo
             git_commit,
             node_id,
             providers: engine.providers.iter().map(ToString::to_string).collect(),
+            notice: engine.notice,
         },
         None => VersionReport {
             model_type: model.model_type.as_str().to_owned(),
@@ -78,6 +79,7 @@ pub(super) async fn get_version(State(app): State<Arc<App>>) -> Json<VersionRepo
             git_commit,
             node_id,
             providers: Vec::new(),
+            notice: None,
         },
     })
 }
