@@ -15,6 +15,7 @@ mod encoder;
 mod encoder_fault;
 mod golden;
 mod image;
+mod memory;
 mod parse;
 mod pipeline;
 mod prompt;
