@@ -4,17 +4,20 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use object_store::{
-    ObjectMeta, ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, memory::InMemory,
-    path::Path as ObjectPath,
+    Attribute, Attributes, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutOptions,
+    local::LocalFileSystem, memory::InMemory, path::Path as ObjectPath,
 };
 use tryon_core::time::Timestamp;
+use url::Url;
 
 use crate::{
+    bucket::{Bucket, BucketError, Variables},
     key::{Folder, Key},
     partial,
 };
@@ -30,6 +33,9 @@ pub enum BlobError {
         /// Why.
         source: io::Error,
     },
+    /// The bucket cannot be used.
+    #[error(transparent)]
+    Bucket(#[from] Box<BucketError>),
     /// The storage refused the folder.
     #[error("the picture folder `{}` cannot be opened", path.display())]
     Open {
@@ -43,7 +49,7 @@ pub enum BlobError {
     Access {
         /// Which.
         key: Key,
-        /// `read`, `written` or `deleted`.
+        /// `read`, `written`, `deleted` or `signed`.
         action: &'static str,
         /// Why.
         source: object_store::Error,
@@ -78,6 +84,8 @@ pub struct Blobs {
     storage: Arc<dyn ObjectStore>,
     /// The folder, where there is one.
     root: Option<Arc<Path>>,
+    /// The bucket, where there is one.
+    bucket: Option<Arc<Bucket>>,
 }
 
 impl Blobs {
@@ -101,6 +109,30 @@ impl Blobs {
         Ok(Self {
             storage: Arc::new(storage),
             root: Some(root.into()),
+            bucket: None,
+        })
+    }
+
+    /// Pictures in a bucket of an object store: `s3://<bucket>/<path>`, `gs://…`, or `azure://…`.
+    /// Region, endpoint and credentials are taken from `variables`, an environment, by the names
+    /// that the store's own tools give them, such as `AWS_REGION`. Tries to write, read and erase
+    /// before it returns.
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError::Bucket`]: a URL of another kind, settings that do not fit together, or a store
+    /// that does not answer or does not allow one of the three.
+    pub async fn bucket(
+        url: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, BlobError> {
+        let variables = Variables(variables.into_iter().collect());
+        let bucket = Bucket::open(url, &variables)?;
+        bucket.probe().await?;
+        Ok(Self {
+            storage: bucket.storage(),
+            root: None,
+            bucket: Some(Arc::new(bucket)),
         })
     }
 
@@ -109,19 +141,22 @@ impl Blobs {
         Self {
             storage: Arc::new(InMemory::new()),
             root: None,
+            bucket: None,
         }
     }
 
     /// Keeps a picture under `key`, in the place of one that was there. When this returns it is
     /// durable; until then nobody sees a part of it.
     pub async fn put(&self, key: &Key, picture: Bytes) -> Result<(), BlobError> {
-        let written = self.storage.put(&object_path(key), picture.into()).await;
+        let options = PutOptions::from(self.attributes(key));
+        let path = self.path(key);
+        let written = self.storage.put_opts(&path, picture.into(), options).await;
         written.map(drop).map_err(access(key, "written"))
     }
 
     /// The picture under `key`, whole.
     pub async fn get(&self, key: &Key) -> Result<Option<Bytes>, BlobError> {
-        let result = match self.storage.get(&object_path(key)).await {
+        let result = match self.storage.get(&self.path(key)).await {
             Ok(found) => found.bytes().await.map(Some),
             Err(error) => Err(error),
         };
@@ -130,7 +165,7 @@ impl Blobs {
 
     /// The picture under `key`, to be read in pieces.
     pub async fn open(&self, key: &Key) -> Result<Option<Blob>, BlobError> {
-        let found = self.storage.get(&object_path(key)).await.map(Some);
+        let found = self.storage.get(&self.path(key)).await.map(Some);
         let Some(found) = absent_is_none(found).map_err(access(key, "read"))? else {
             return Ok(None);
         };
@@ -147,7 +182,7 @@ impl Blobs {
     pub async fn delete(&self, keys: &[Key]) -> Result<(), BlobError> {
         let mut outcome = Ok(());
         for key in keys {
-            let deleted = self.storage.delete(&object_path(key)).await.map(Some);
+            let deleted = self.storage.delete(&self.path(key)).await.map(Some);
             let deleted = absent_is_none(deleted).map_err(access(key, "deleted"));
             outcome = outcome.and(deleted.map(drop));
         }
@@ -157,19 +192,63 @@ impl Blobs {
     /// The pictures of a kind that were put before `older_than`, in no order. Files that are not
     /// pictures of ours are left out.
     pub async fn list(&self, folder: Folder, older_than: Timestamp) -> Result<Vec<Key>, BlobError> {
-        let prefix = ObjectPath::from(folder.as_str());
+        let prefix = self.below(folder.as_str());
         let old = |meta: &ObjectMeta| {
             Timestamp::from_millis(meta.last_modified.timestamp_millis()) < older_than
         };
         self.storage
             .list(Some(&prefix))
             .try_filter(|meta| std::future::ready(old(meta)))
-            .try_filter_map(|meta| std::future::ready(Ok(key_of(&meta))))
+            .try_filter_map(|meta| std::future::ready(Ok(self.key_of(&meta))))
             // Another sweep may delete what is being listed.
             .filter(|item| std::future::ready(!matches!(item, Err(error) if is_absent(error))))
             .try_collect()
             .await
             .map_err(|source| BlobError::List { folder, source })
+    }
+
+    /// An address at which the store itself hands out the picture under `key` for `valid`, which
+    /// is at most seven days; `None` where pictures are not in a bucket. Nothing is asked: there
+    /// may be no such picture.
+    pub async fn sign(&self, key: &Key, valid: Duration) -> Result<Option<Url>, BlobError> {
+        let Some(bucket) = &self.bucket else {
+            return Ok(None);
+        };
+        let signed = bucket.sign(&self.path(key), valid).await;
+        signed.map(Some).map_err(access(key, "signed"))
+    }
+
+    fn path(&self, key: &Key) -> ObjectPath {
+        self.below(&key.to_string())
+    }
+
+    fn below(&self, name: &str) -> ObjectPath {
+        let within = self.bucket.as_ref().map(|bucket| bucket.prefix().as_ref());
+        let parts = within.into_iter().chain([name]);
+        parts
+            .flat_map(|part| part.split('/'))
+            .filter(|part| !part.is_empty())
+            .collect()
+    }
+
+    fn key_of(&self, meta: &ObjectMeta) -> Option<Key> {
+        let location = meta.location.as_ref();
+        let name = match &self.bucket {
+            Some(bucket) => location.strip_prefix(bucket.prefix().as_ref())?,
+            None => location,
+        };
+        name.trim_start_matches('/').parse().ok()
+    }
+
+    /// What the store says of a picture to whoever follows its link. Files have no such thing.
+    fn attributes(&self, key: &Key) -> Attributes {
+        match key {
+            Key::Output { format, .. } if self.bucket.is_some() => Attributes::from_iter([
+                (Attribute::ContentType, format.mime()),
+                (Attribute::CacheControl, "private, immutable"),
+            ]),
+            _ => Attributes::new(),
+        }
     }
 
     /// Erases what was being written when a process ended, and was not touched since
@@ -184,14 +263,6 @@ impl Blobs {
             .expect("BUG: erasing files does not panic")
             .map_err(|source| BlobError::Folder { path, source })
     }
-}
-
-fn object_path(key: &Key) -> ObjectPath {
-    ObjectPath::from(key.to_string())
-}
-
-fn key_of(meta: &ObjectMeta) -> Option<Key> {
-    meta.location.as_ref().parse().ok()
 }
 
 fn access(key: &Key, action: &'static str) -> impl Fn(object_store::Error) -> BlobError + use<> {

@@ -1,4 +1,4 @@
-//! The pictures of jobs: kept on disk or in memory, and handed out on signed links.
+//! The pictures of jobs: kept on disk, in a bucket or in memory, and handed out on signed links.
 //!
 //! | type | is |
 //! |---|---|
@@ -29,10 +29,12 @@
 //! ```
 
 mod blobs;
+mod bucket;
 mod key;
 mod link;
 mod partial;
 
 pub use blobs::{Blob, BlobError, BlobStream, Blobs};
+pub use bucket::BucketError;
 pub use key::{Folder, Key, ParseKeyError, Role};
 pub use link::{LinkError, LinkSigner};

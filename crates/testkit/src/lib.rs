@@ -6,6 +6,7 @@
 //! | [`upload`] | picture files as clients send them: good, odd and broken |
 //! | [`mod@fake_worker`] | a worker process whose engine does what a prompt says |
 //! | [`fake_node`] | a node that does with its jobs what a test says |
+//! | [`object_store`] | an S3 server on loopback |
 //! | [`receiver`] | a receiver of callbacks that can be told what to answer |
 //!
 //! ```
@@ -17,5 +18,6 @@
 pub mod drawing;
 pub mod fake_node;
 pub mod fake_worker;
+pub mod object_store;
 pub mod receiver;
 pub mod upload;
