@@ -32,6 +32,11 @@ impl Failure {
         Problem(message.into())
     }
 
+    /// What went wrong.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Says what else is to be known.
     pub(crate) fn also(mut self, hint: &str) -> Self {
         self.hint.push_str("; ");

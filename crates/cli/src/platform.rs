@@ -1,10 +1,13 @@
 //! A gateway and a node on one machine. They speak HTTP all the same: there is one path to a node.
 
-use std::{net::TcpListener, path::Path, sync::Arc};
+use std::{net::TcpListener, sync::Arc};
 
 use tryon_blob::Blobs;
 use tryon_engine::supervisor::Supervisor;
-use tryon_gateway::{Gateway, GatewayConfig, Listeners, config::NodeConfig as NodeEntry};
+use tryon_gateway::{
+    Gateway, GatewayConfig, Listeners,
+    config::{NodeConfig as NodeEntry, StorageConfig},
+};
 use tryon_node::Node;
 use tryon_store::{SqliteStore, Store};
 
@@ -30,7 +33,7 @@ impl Platform {
             .await
             .map_err(not_started)?;
         connect(&mut config, secrets, &listeners)?;
-        let blobs = open_blobs(&config.gateway.storage.path)?;
+        let blobs = open_blobs(&config.gateway.storage).await?;
         let gateway = Gateway::start_on(listeners, config.gateway, store, blobs).await;
         let gateway = gateway.map_err(not_started)?;
         let engine = EngineName::choose(config.node.model.model_type.find_provider());
@@ -75,7 +78,7 @@ pub(crate) async fn start_gateway(
     config: GatewayConfig,
     store: Arc<dyn Store>,
 ) -> Result<Gateway, Failure> {
-    let blobs = open_blobs(&config.storage.path)?;
+    let blobs = open_blobs(&config.storage).await?;
     Gateway::start(config, store, blobs)
         .await
         .map_err(not_started)
@@ -98,10 +101,22 @@ pub(crate) async fn start_node(
     })
 }
 
-fn open_blobs(path: &Path) -> Result<Blobs, Failure> {
-    Blobs::disk(path).map_err(|error| {
-        let context = format!("the pictures' folder `{}` cannot be opened", path.display());
-        Failure::from_error(&context, &error).hint("`storage.path` names a folder to write to")
+/// Opens where pictures are kept, and tries it.
+pub(crate) async fn open_blobs(config: &StorageConfig) -> Result<Blobs, Failure> {
+    let Some(url) = &config.url else {
+        return Blobs::disk(&config.path).map_err(|error| {
+            Failure::from_error("the pictures cannot be kept", &error)
+                .hint("`storage.path` names a folder to write to")
+        });
+    };
+    // What is not text is no setting of ours.
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()));
+    Blobs::bucket(url, variables).await.map_err(|error| {
+        Failure::from_error("the pictures cannot be kept", &error).hint(
+            "docs/configuration.md says at `storage.url` what a bucket needs; plain HTTP needs \
+             `AWS_ALLOW_HTTP=true`",
+        )
     })
 }
 

@@ -5,7 +5,7 @@ use std::{io, path::Path};
 use clap::Args;
 use nvml_wrapper::Nvml;
 use tryon_engine::supervisor::{Supervisor, SupervisorConfig, WorkerState};
-use tryon_gateway::GatewayConfig;
+use tryon_gateway::{GatewayConfig, config::StorageConfig};
 use tryon_node::NodeConfig;
 use tryon_store::{SqliteStore, Store as _, StoreError, Violation};
 
@@ -13,6 +13,7 @@ use crate::{
     config::{Service, Source, find_lost_links, load_gateway, load_node, load_serve},
     engine::EngineName,
     failure::{Failure, chain},
+    platform::open_blobs,
 };
 
 /// Whose configuration to check.
@@ -120,12 +121,22 @@ async fn check_gateway(config: &GatewayConfig, service: Service, report: &mut Re
     if let Some(advice) = find_lost_links(&config.server) {
         report.note("links", advice);
     }
-    check_folder("pictures", &config.storage.path, report);
+    check_storage(&config.storage, report).await;
     check_database(config, report).await;
     for task in &config.tasks {
         let modes: Vec<_> = task.modes.iter().map(|mode| mode.as_str()).collect();
         let (task, provider, modes) = (task.task, task.provider, modes.join(", "));
         report.good("task", format!("{task} by {provider} ({modes})"));
+    }
+}
+
+async fn check_storage(config: &StorageConfig, report: &mut Report) {
+    let Some(url) = &config.url else {
+        return check_folder("pictures", &config.path, report);
+    };
+    match open_blobs(config).await {
+        Ok(_) => report.good("pictures", format!("`{url}` can be written to")),
+        Err(failure) => report.wrong("pictures", failure.message()),
     }
 }
 

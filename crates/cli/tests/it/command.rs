@@ -1,6 +1,6 @@
 //! Commands that need no running service.
 
-use crate::process::{example, fail, run, tryon};
+use crate::process::{errors, example, fail, run, tryon};
 
 #[test]
 fn a_picture_is_made_here() {
@@ -149,6 +149,32 @@ fn every_fault_of_a_configuration_is_told_at_once() {
 }
 
 /// It may be looking at what a gateway of another version is at work on.
+#[test]
+fn a_bucket_that_cannot_be_reached_is_told_at_start_with_what_was_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in ["serve", "doctor"] {
+        let output = tryon(folder.path())
+            .args([command])
+            .env("TRYON_STORAGE_URL", "s3://shop/pictures")
+            .env("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+            .env("AWS_ALLOW_HTTP", "true")
+            .env("AWS_ACCESS_KEY_ID", "id")
+            .env("AWS_SECRET_ACCESS_KEY", "s3cret")
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{command}");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &errors(&output);
+        for part in [
+            "`s3://shop/pictures` cannot be written to",
+            "http://127.0.0.1:1",
+            "hint: ",
+        ] {
+            assert!(said.contains(part), "{command}: {said}");
+        }
+        assert!(!said.contains("s3cret"), "{command}: {said}");
+    }
+}
+
 #[test]
 fn the_doctor_leaves_a_databases_schema_as_it_is() {
     let folder = tempfile::tempdir().unwrap();

@@ -94,12 +94,22 @@ impl DatabaseConfig {
 pub struct StorageConfig {
     /// A folder, created for its owner alone where there is none.
     pub path: PathBuf,
+    /// A bucket instead of the folder: `s3://<bucket>/<path>`, `gs://…` or `azure://…`. Region,
+    /// endpoint and credentials come from the environment, as the store's own tools name them:
+    /// `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID` and so on, `GOOGLE_*`, `AZURE_*`.
+    pub url: Option<String>,
+    /// Whether whoever follows the link to an output is sent on to the bucket, to an address that
+    /// it signed for a few minutes. Without it, where clients cannot reach the bucket, pictures
+    /// pass through the gateway.
+    pub redirect: bool,
 }
 
 impl Default for StorageConfig {
     fn default() -> Self {
         Self {
             path: PathBuf::from("data/pictures"),
+            url: None,
+            redirect: true,
         }
     }
 }

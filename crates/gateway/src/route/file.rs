@@ -1,6 +1,6 @@
 //! Outputs, on signed links.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -12,11 +12,15 @@ use serde::Deserialize;
 use tryon_api::public::ErrorBody;
 use tryon_blob::{Blob, Key, LinkError};
 use tryon_core::task::OutputFormat;
+use url::Url;
 
 use super::extract::UrlPath;
 use crate::{app::App, error::ApiError};
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// How long an address in the bucket is valid: for the download that follows, and no longer.
+const DIRECT_VALIDITY: Duration = Duration::from_mins(5);
 
 /// What makes a link valid.
 #[derive(Deserialize)]
@@ -38,6 +42,7 @@ pub(super) struct Seal {
     ),
     responses(
         (status = 200, description = "The picture", content((Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg"))),
+        (status = 302, description = "The picture is in a bucket, at the address that follows"),
         (status = 304, description = "The client has it already"),
         (status = 403, description = "UnauthorizedAccess: the link is not valid", body = ErrorBody),
         (status = 404, description = "NotFound: no such picture can be", body = ErrorBody),
@@ -65,10 +70,31 @@ pub(super) async fn get_file(
             LinkError::Forged => ApiError::forged_link(),
             LinkError::Expired { .. } => ApiError::gone(),
         })?;
-    let blob = app.blobs.open(&key).await?.ok_or_else(ApiError::gone)?;
     let max_age = seal.expires.saturating_sub(now.as_secs());
+    if app.config.storage.redirect
+        && let Some(url) = app.blobs.sign(&key, validity(max_age)).await?
+    {
+        return Ok(send_on(&url));
+    }
+    let blob = app.blobs.open(&key).await?.ok_or_else(ApiError::gone)?;
     let name = format!("{}.{}", attempt.sample, format.extension());
     Ok(answer(blob, format, &name, max_age, &headers))
+}
+
+/// How long an address in the bucket is valid for a link that is valid for `seconds` still.
+fn validity(seconds: i64) -> Duration {
+    let left = Duration::from_secs(seconds.try_into().unwrap_or_default());
+    left.min(DIRECT_VALIDITY)
+}
+
+/// Sends the client on to the bucket. Its address is another one each time.
+fn send_on(url: &Url) -> Response {
+    let headers = [
+        (header::LOCATION, url.as_str()),
+        (header::CACHE_CONTROL, "no-store"),
+        (RESOURCE_POLICY, "cross-origin"),
+    ];
+    (StatusCode::FOUND, headers).into_response()
 }
 
 fn answer(

@@ -127,12 +127,21 @@ impl TestApp {
 
     /// The same, with some things set otherwise.
     pub(crate) async fn start_with(change: impl FnOnce(&mut GatewayConfig)) -> Self {
+        Self::start_keeping(None, change).await
+    }
+
+    /// The same, with its pictures kept there, if that is given.
+    pub(crate) async fn start_keeping(
+        pictures: Option<Blobs>,
+        change: impl FnOnce(&mut GatewayConfig),
+    ) -> Self {
         let node = FakeNode::start().await;
         node.set_token(NODE_TOKEN);
         let mut config = config(&node);
         change(&mut config);
         let dir = tempfile::tempdir().unwrap();
-        let (store, blobs) = open(&dir).await;
+        let (store, disk) = open(&dir).await;
+        let blobs = pictures.unwrap_or(disk);
         let clock = Arc::new(FixedClock::at(now()));
         let gateway = start(&config, &store, &blobs, &clock).await;
         node.report_to(gateway.callback_url().as_str(), CALLBACK_TOKEN);
