@@ -119,6 +119,10 @@ fn greenness([r, g, b, _]: [u8; 4]) -> i32 {
 
 /// Keeps the components that have at least [`SMALLEST_COMPONENT`] of the largest one's area.
 fn keep_large(region: &GrayImage) -> GrayImage {
+    // `connected_components` has room for one label less than there are pixels, and panics.
+    if region.dimensions() == (1, 1) {
+        return region.clone();
+    }
     let labels = connected_components(region, Connectivity::Eight, Luma([0]));
     let components = labels.pixels().map(|label| label.0[0]).max().unwrap_or(0);
     let mut areas = vec![0_u32; components as usize + 1];

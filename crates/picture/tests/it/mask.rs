@@ -88,3 +88,30 @@ fn a_mask_turns_into_a_picture() {
         luma.pixels().filter(|pixel| pixel.0[0] == 255).count()
     );
 }
+
+#[test]
+fn masks_are_found_in_pictures_of_every_size() {
+    let pixels = [GREEN, Rgba([0; 4]), Rgba([205, 160, 140, 255])];
+    for (width, height) in (0..=4).flat_map(|width| (0..=4).map(move |height| (width, height))) {
+        for pattern in 0..3_u32.pow(4) {
+            // Four digits of base three, repeated: uniform, striped and mixed pictures.
+            let picture = RgbaImage::from_fn(width, height, |x, y| {
+                let digit = (x + 3 * y) % 4;
+                pixels[(pattern / 3_u32.pow(digit) % 3) as usize]
+            });
+            for mask in [green_mask(&picture), transparent_mask(&picture)] {
+                assert_eq!((mask.width, mask.height), (width, height));
+                assert_eq!(mask.data.len(), (width * height) as usize);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_picture_of_one_pixel_is_all_mask_or_none() {
+    let one = |pixel| RgbaImage::from_pixel(1, 1, pixel);
+    assert_eq!(transparent_mask(&one(Rgba([0; 4]))).count(), 1);
+    assert!(transparent_mask(&one(GREEN)).is_empty());
+    assert_eq!(green_mask(&one(GREEN)).count(), 1);
+    assert!(green_mask(&one(Rgba([0; 4]))).is_empty());
+}
