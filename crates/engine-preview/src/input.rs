@@ -33,14 +33,15 @@ impl Person {
     /// backdrop becomes white.
     pub(crate) fn read(picture: &RgbaImage) -> Result<Self, PreviewError> {
         check_size(picture)?;
-        let region = [transparent_mask(picture), green_mask(picture)]
-            .into_iter()
-            .find(|mask| mask.share() >= LEAST_MASK && !is_backdrop(mask));
-        let photo = match region {
+        let region = |mask: &PictureMask| mask.share() >= LEAST_MASK && !is_backdrop(mask);
+        let hole = Some(transparent_mask(picture)).filter(region);
+        let photo = match hole {
             Some(_) => opaque(picture),
+            // Beside paint, too, what is transparent is a backdrop, whatever colours it hides.
             None => over_white(picture),
         };
-        let mask = region.map(|mask| {
+        let mask = hole.or_else(|| Some(green_mask(picture)).filter(region));
+        let mask = mask.map(|mask| {
             let mask = Mask::from_vec(mask.width as usize, mask.height as usize, mask.data);
             with_brush_strokes(&mask, picture)
         });
@@ -188,6 +189,26 @@ mod tests {
         }
         let corner = Person::read(&picture(|x, y| x + y < 6, [0, 0, 0, 0])).unwrap();
         assert!(corner.mask.is_none());
+    }
+
+    #[test]
+    fn colours_hidden_in_a_backdrop_do_not_appear_beside_paint() {
+        let chest = |x: u32, y: u32| (80..220).contains(&x) && (120..300).contains(&y);
+        let mut painted = picture(chest, [0, 255, 0, 255]);
+        for (x, y, pixel) in painted.enumerate_pixels_mut() {
+            if !(60..240).contains(&x) || y < 40 {
+                *pixel = Rgba([255, 0, 0, 0]);
+            } else if x == 60 {
+                *pixel = Rgba([255, 0, 0, 128]);
+            }
+        }
+        let person = Person::read(&painted).unwrap();
+        assert!(person.mask.unwrap()[(150, 200)]);
+        let colour = |x| person.photo.get_pixel(x, 200).0;
+        assert_eq!(
+            [colour(10), colour(60), colour(70), colour(150)],
+            [[255; 3], [255, 127, 127], [120, 110, 100], [0, 255, 0]]
+        );
     }
 
     #[test]
