@@ -75,6 +75,8 @@ impl Progress<'_> {
 /// A picture and what is to be said of it.
 struct Preview {
     picture: RgbImage,
+    /// The size that the photo came in, if it was reduced.
+    reduced_from: Option<(u32, u32)>,
     confidence: Confidence,
     /// What was put on.
     kind: &'static str,
@@ -100,6 +102,9 @@ impl Preview {
         }
         if self.kind == Category::Bottoms.as_str() {
             metadata.push(("tryon:experimental".into(), "bottoms".into()));
+        }
+        if let Some((width, height)) = self.reduced_from {
+            metadata.push(("tryon:reduced-from".into(), format!("{width}x{height}")));
         }
         Output {
             picture: resize(self.picture, request.options.size),
@@ -127,6 +132,7 @@ fn tattoo(request: &Request, progress: &mut Progress<'_>) -> Result<Preview, Eng
     progress.step()?;
     Ok(Preview {
         picture,
+        reduced_from: person.reduced_from,
         confidence: Confidence::full(),
         kind: "tattoo",
     })
@@ -155,14 +161,14 @@ fn dress(request: &Request, progress: &mut Progress<'_>) -> Result<Preview, Engi
             progress.step()?;
             let picture = fitted.dress(&person, garment, *extent, seed);
             progress.step()?;
-            Ok(fitted.preview(picture, kind(*extent)))
+            Ok(fitted.preview(&person, picture, kind(*extent)))
         }
         (Clothes::Upper(garment, extent), None) => {
             let fitted = Fitting::measure(&person, *extent == Extent::WholeBody)?;
             progress.step()?;
             let picture = fitted.dress_upper(&person, garment, *extent, seed);
             progress.step()?;
-            Ok(fitted.preview(picture, kind(*extent)))
+            Ok(fitted.preview(&person, picture, kind(*extent)))
         }
         (Clothes::Lower(_), Some(_)) => Err(PreviewError::PaintedBottoms.into()),
         (Clothes::Lower(garment), None) => {
@@ -170,7 +176,7 @@ fn dress(request: &Request, progress: &mut Progress<'_>) -> Result<Preview, Engi
             progress.step()?;
             let picture = fitted.dress_lower(&person, garment, seed);
             progress.step()?;
-            Ok(fitted.preview(picture, Category::Bottoms.as_str()))
+            Ok(fitted.preview(&person, picture, Category::Bottoms.as_str()))
         }
     }
 }
@@ -278,9 +284,10 @@ impl Fitting {
         dress_lower(&self.stage(person, seed), wearer, garment, &plan)
     }
 
-    fn preview(self, picture: RgbImage, kind: &'static str) -> Preview {
+    fn preview(self, person: &Person, picture: RgbImage, kind: &'static str) -> Preview {
         Preview {
             picture,
+            reduced_from: person.reduced_from,
             confidence: self.confidence,
             kind,
         }
@@ -331,7 +338,7 @@ impl<'a> PaintedFitting<'a> {
     }
 
     /// A mask is never refused: it says itself where the clothing is.
-    fn preview(self, picture: RgbImage, kind: &'static str) -> Preview {
+    fn preview(self, person: &Person, picture: RgbImage, kind: &'static str) -> Preview {
         let mut confidence = Confidence::full();
         confidence.doubt(self.painted.face.is_none(), 0.7, || {
             "no face was found above the painted region".into()
@@ -341,6 +348,7 @@ impl<'a> PaintedFitting<'a> {
         });
         Preview {
             picture,
+            reduced_from: person.reduced_from,
             confidence,
             kind,
         }

@@ -1,7 +1,10 @@
 //! The pictures of a request, as the engine works on them.
 
+use std::borrow::Cow;
+
 use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use tryon_picture::mask::{Mask as PictureMask, green_mask, transparent_mask};
+use tryon_picture::{fit_pixels, shrink};
 
 use crate::error::PreviewError;
 use crate::raster::label::{Connectivity, connected_to_seed};
@@ -12,6 +15,8 @@ use crate::raster::sample::{resize_area, shrink_image};
 const LEAST_SIDE: u32 = 200;
 /// Photos longer than this many times their shorter side are not photos of a person.
 const LONGEST_RATIO: u32 = 4;
+/// Pictures of more pixels are reduced before anything else: each costs some 40 bytes in planes.
+const MOST_PIXELS: u32 = 4_000_000;
 /// The longest side of the copy that is analysed.
 const ANALYSIS_SIDE: f64 = 512.0;
 /// Painted regions smaller than this share of the photo are specks, logos or rounded corners.
@@ -26,13 +31,17 @@ pub(crate) struct Person {
     pub(crate) photo: RgbImage,
     /// The region to be dressed, where one was painted or cut out.
     pub(crate) mask: Option<Mask>,
+    /// The size that the photo came in, if it was reduced.
+    pub(crate) reduced_from: Option<(u32, u32)>,
 }
 
 impl Person {
-    /// Reads the photo and its mask. A cut-out person on a transparent backdrop has no mask: the
-    /// backdrop becomes white.
+    /// Reads the photo, reduced to 4 megapixels, and its mask. A cut-out person on a transparent
+    /// backdrop has no mask: the backdrop becomes white.
     pub(crate) fn read(picture: &RgbaImage) -> Result<Self, PreviewError> {
         check_size(picture)?;
+        let came = picture.dimensions();
+        let picture = &*within_most(picture);
         let region = |mask: &PictureMask| mask.share() >= LEAST_MASK && !is_backdrop(mask);
         let hole = Some(transparent_mask(picture)).filter(region);
         let photo = match hole {
@@ -45,7 +54,12 @@ impl Person {
             let mask = Mask::from_vec(mask.width as usize, mask.height as usize, mask.data);
             with_brush_strokes(&mask, picture)
         });
-        Ok(Self { photo, mask })
+        let reduced_from = Some(came).filter(|&came| came != picture.dimensions());
+        Ok(Self {
+            photo,
+            mask,
+            reduced_from,
+        })
     }
 
     /// Size of the analysis copy.
@@ -104,6 +118,16 @@ fn check_size(picture: &RgbaImage) -> Result<(), PreviewError> {
     Ok(())
 }
 
+/// The picture, of at most [`MOST_PIXELS`].
+fn within_most(picture: &RgbaImage) -> Cow<'_, RgbaImage> {
+    let came = picture.dimensions();
+    let (width, height) = fit_pixels(came.0, came.1, MOST_PIXELS);
+    if (width, height) == came {
+        return Cow::Borrowed(picture);
+    }
+    Cow::Owned(shrink(picture, width, height))
+}
+
 /// Whether the region runs along the top, left and right border.
 fn is_backdrop(mask: &PictureMask) -> bool {
     let top = (0..mask.width).map(|x| (x, 0));
@@ -123,6 +147,7 @@ impl Garment {
     /// Reads the picture, reduced to what a photo of `longest` pixels can show.
     pub(crate) fn read(picture: &RgbaImage, longest: u32) -> Self {
         let picture = reduce(picture, GARMENT_SIDE * f64::from(longest));
+        let picture = within_most(&picture);
         let transparent = picture.pixels().any(|pixel| pixel.0[3] < 255);
         let alpha = transparent.then(|| {
             GrayImage::from_fn(picture.width(), picture.height(), |x, y| {
@@ -136,14 +161,18 @@ impl Garment {
     }
 }
 
-fn reduce(picture: &RgbaImage, longest: f64) -> RgbaImage {
+fn reduce(picture: &RgbaImage, longest: f64) -> Cow<'_, RgbaImage> {
     let (width, height) = picture.dimensions();
     let scale = longest / f64::from(width.max(height));
     if scale >= 1.0 {
-        return picture.clone();
+        return Cow::Borrowed(picture);
     }
     let side = |n: u32| ((f64::from(n) * scale) as u32).max(1);
-    image::imageops::thumbnail(picture, side(width), side(height))
+    Cow::Owned(image::imageops::thumbnail(
+        picture,
+        side(width),
+        side(height),
+    ))
 }
 
 /// The colours alone.
@@ -236,7 +265,31 @@ mod tests {
     }
 
     #[test]
+    fn photos_are_reduced_with_their_masks() {
+        let most = Person::read(&RgbaImage::new(2000, 2000)).unwrap();
+        assert_eq!(most.photo.dimensions(), (2000, 2000));
+        assert_eq!(most.reduced_from, None);
+        let large = RgbaImage::from_fn(2400, 3750, |x, y| {
+            let inside = (600..1800).contains(&x) && (1000..3000).contains(&y);
+            Rgba(if inside {
+                [0, 255, 0, 255]
+            } else {
+                [120, 110, 100, 255]
+            })
+        });
+        let large = Person::read(&large).unwrap();
+        assert_eq!(large.photo.dimensions(), (1600, 2500));
+        assert_eq!(large.reduced_from, Some((2400, 3750)));
+        let mask = large.mask.unwrap();
+        let share = mask.coverage();
+        let painted = 1200.0 * 2000.0 / (2400.0 * 3750.0);
+        assert!((share - painted).abs() < 0.002, "{share} for {painted}");
+    }
+
+    #[test]
     fn large_garments_are_reduced() {
+        let square = Garment::read(&RgbaImage::new(3000, 3000), 4000);
+        assert_eq!(square.picture.dimensions(), (2000, 2000));
         let garment = Garment::read(&RgbaImage::new(3000, 1500), 1000);
         assert_eq!(garment.picture.dimensions(), (1250, 625));
     }

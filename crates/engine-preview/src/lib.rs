@@ -18,6 +18,10 @@
 //! | `tattoo` | inks a design onto skin |
 //! | `confidence` | refuses photos that were not understood |
 //!
+//! It works on at most 4 megapixels: a larger photo is reduced first, its aspect ratio kept, and
+//! so is the picture of it, unless the request names a size. `tryon:reduced-from` in the picture's
+//! texts is then the size that the photo came in. A garment is reduced in the same way.
+//!
 //! People stand, face the camera and have a plain backdrop, or their clothing is painted over in
 //! pure green or cut out; then only that region changes.
 //!

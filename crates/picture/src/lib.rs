@@ -44,5 +44,5 @@ pub use encode::{encode_jpeg, encode_png};
 pub use error::PictureError;
 pub use format::Format;
 pub use mask::Mask;
-pub use resize::{Growth, fit_long_side, fit_short_side, resize};
+pub use resize::{Growth, fit_long_side, fit_pixels, fit_short_side, resize, shrink};
 pub use text::read_text;

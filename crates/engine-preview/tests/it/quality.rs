@@ -1,6 +1,6 @@
 //! What a preview must be, measured.
 
-use image::RgbImage;
+use image::{RgbImage, imageops::FilterType};
 use tryon_testkit::drawing::{
     Cloth, Garment, OldTop, Person, Region, draw_garment, draw_person, paint,
 };
@@ -235,4 +235,27 @@ fn the_size_that_was_asked_for_is_given() {
     let mut request = clothes(rgba(&person), rgba(&draw_garment(&Garment::default())));
     request.options.size = Some((300, 400));
     assert_eq!(run(&request).unwrap().picture.dimensions(), (300, 400));
+}
+
+#[test]
+fn large_photos_are_reduced_and_the_picture_says_so() {
+    let person = Person::default();
+    let photo = paint(&draw_person(&person), &person, Region::Top);
+    let large = image::imageops::resize(&photo, 2400, 3200, FilterType::Triangle);
+    let mut request = clothes(rgba(&large), rgba(&draw_garment(&Garment::default())));
+    let output = run(&request).unwrap();
+    assert_eq!(output.picture.dimensions(), (1732, 2309));
+    assert_eq!(green_left(&output.picture), 0);
+    let said = ("tryon:reduced-from".to_owned(), "2400x3200".to_owned());
+    assert!(output.metadata.contains(&said), "{:?}", output.metadata);
+    request.options.size = Some((600, 800));
+    let output = run(&request).unwrap();
+    assert_eq!(output.picture.dimensions(), (600, 800));
+    let small = run(&clothes(
+        rgba(&photo),
+        rgba(&draw_garment(&Garment::default())),
+    ))
+    .unwrap();
+    assert_eq!(small.picture.dimensions(), photo.dimensions());
+    assert!(small.metadata.iter().all(|(key, _)| *key != said.0));
 }

@@ -1,7 +1,7 @@
 use image::{Rgb, RgbImage, Rgba, RgbaImage};
 use proptest::prelude::*;
 use tryon_picture::resize::LONGEST_SIDE;
-use tryon_picture::{Growth, fit_long_side, fit_short_side, resize};
+use tryon_picture::{Growth, fit_long_side, fit_pixels, fit_short_side, resize, shrink};
 
 #[test]
 fn resolutions_round_down_to_multiples() {
@@ -25,7 +25,38 @@ fn small_pictures_grow_only_when_asked() {
     assert_eq!(fit_short_side(5, 5, 720, 16, Growth::Never), (16, 16));
 }
 
+#[test]
+fn shrinking_draws_no_rim_around_paint() {
+    let (paint, skin) = (Rgba([0, 255, 0, 255]), Rgba([205, 160, 140, 255]));
+    let picture = RgbaImage::from_fn(300, 60, |x, _| if x < 150 { paint } else { skin });
+    let small = shrink(&picture, 173, 34);
+    for pixel in small.pixels() {
+        let [r, g, b, _] = pixel.0;
+        assert!(r <= 205 && b <= 140 && g >= 160, "{pixel:?}");
+    }
+    assert_eq!(
+        (small.get_pixel(0, 0), small.get_pixel(172, 33)),
+        (&paint, &skin)
+    );
+}
+
 proptest! {
+    #[test]
+    fn a_number_of_pixels_is_kept_to(
+        width in 1_u32..10_000_000,
+        height in 1_u32..10_000_000,
+        pixels in 1_u32..50_000_000,
+    ) {
+        let (w, h) = fit_pixels(width, height, pixels);
+        prop_assert!(w > 0 && h > 0 && w <= width && h <= height);
+        prop_assert!(u64::from(w) * u64::from(h) <= u64::from(pixels));
+        let whole = u64::from(width) * u64::from(height) <= u64::from(pixels);
+        prop_assert_eq!((w, h) == (width, height), whole);
+        // No side is a pixel shorter than it could be.
+        let ratio = f64::from(width) / f64::from(height);
+        prop_assert!(whole || h == 1 || w == 1 || (f64::from(w) / ratio - f64::from(h)).abs() <= 1.0 + 1.0 / ratio);
+    }
+
     #[test]
     fn fitted_sides_are_bounded_multiples(
         width in 1_u32..40_000_000,
