@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use object_store::{
-    Attribute, Attributes, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutOptions,
+    Attribute, Attributes, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
     local::LocalFileSystem, memory::InMemory, path::Path as ObjectPath,
 };
 use tryon_core::time::Timestamp;
@@ -148,10 +148,34 @@ impl Blobs {
     /// Keeps a picture under `key`, in the place of one that was there. When this returns it is
     /// durable; until then nobody sees a part of it.
     pub async fn put(&self, key: &Key, picture: Bytes) -> Result<(), BlobError> {
-        let options = PutOptions::from(self.attributes(key));
+        let written = self.write(key, picture, PutMode::Overwrite).await;
+        written.map_err(access(key, "written"))
+    }
+
+    /// Keeps a picture under `key` unless one is there, which stays as it is. True when it was
+    /// kept; then it is durable. Until this returns nobody sees a part of it.
+    pub async fn put_new(&self, key: &Key, picture: Bytes) -> Result<bool, BlobError> {
+        match self.write(key, picture, PutMode::Create).await {
+            Ok(()) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(access(key, "written")(error)),
+        }
+    }
+
+    async fn write(
+        &self,
+        key: &Key,
+        picture: Bytes,
+        mode: PutMode,
+    ) -> Result<(), object_store::Error> {
+        let options = PutOptions {
+            mode,
+            attributes: self.attributes(key),
+            ..PutOptions::default()
+        };
         let path = self.path(key);
         let written = self.storage.put_opts(&path, picture.into(), options).await;
-        written.map(drop).map_err(access(key, "written"))
+        written.map(drop)
     }
 
     /// The picture under `key`, whole.
@@ -354,6 +378,28 @@ mod tests {
             );
             let pieces: Vec<Bytes> = blob.stream.try_collect().await.unwrap();
             assert_eq!(pieces.concat(), b"second");
+        }
+    }
+
+    #[tokio::test]
+    async fn of_many_put_at_once_one_stays() {
+        let (_folder, storages) = each_storage();
+        for blobs in storages {
+            let key = Key::output(job(6).sample(0).attempt(1), OutputFormat::Png);
+            let put = |byte: u8| {
+                let (blobs, picture) = (blobs.clone(), Bytes::from(vec![byte; 1000]));
+                tokio::spawn(async move { blobs.put_new(&key, picture).await.unwrap() })
+            };
+            let put = futures::future::join_all((0..8).map(put)).await;
+            let kept: Vec<u8> = (0..8)
+                .zip(put)
+                .filter_map(|(byte, kept)| kept.unwrap().then_some(byte))
+                .collect();
+            assert_eq!(kept.len(), 1);
+            let found = blobs.get(&key).await.unwrap().unwrap();
+            assert_eq!(found, vec![kept[0]; 1000]);
+            assert!(!blobs.put_new(&key, Bytes::new()).await.unwrap());
+            assert_eq!(blobs.get(&key).await.unwrap().unwrap(), found);
         }
     }
 

@@ -32,10 +32,10 @@ const TOKEN: &str = "0123456789abcdef";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A gateway, an account with ten credits, and a node whose attempts are told.
-struct Stage {
-    gateway: Gateway,
+pub(crate) struct Stage {
+    pub(crate) gateway: Gateway,
     store: Arc<dyn Store>,
-    blobs: Blobs,
+    pub(crate) blobs: Blobs,
     account: AccountId,
     secret: String,
     attempts: mpsc::UnboundedReceiver<String>,
@@ -74,7 +74,7 @@ async fn take_attempt(
 }
 
 impl Stage {
-    async fn start(change: impl FnOnce(&mut GatewayConfig)) -> Self {
+    pub(crate) async fn start(change: impl FnOnce(&mut GatewayConfig)) -> Self {
         let (url, attempts) = start_node().await;
         let mut config = GatewayConfig::default();
         config.secrets.link_signing_key = Secret::new(TOKEN);
@@ -124,7 +124,7 @@ impl Stage {
         format!("http://{}{path}", self.gateway.public_addr())
     }
 
-    async fn submit(&self, body: Value) -> String {
+    pub(crate) async fn submit(&self, body: Value) -> String {
         let request = self.http.post(self.address("/api/v1/tryon/clothes"));
         let request = request.bearer_auth(&self.secret).json(&body);
         let answer: Value = request.send().await.unwrap().json().await.unwrap();
@@ -134,7 +134,7 @@ impl Stage {
             .to_owned()
     }
 
-    async fn attempt(&mut self) -> String {
+    pub(crate) async fn attempt(&mut self) -> String {
         let attempt = tokio::time::timeout(PATIENCE, self.attempts.recv()).await;
         attempt.expect("no attempt came in time").unwrap()
     }
@@ -205,7 +205,7 @@ impl Stage {
     }
 
     /// What is left of the ten credits, once the books are in order.
-    async fn credits(&self) -> u64 {
+    pub(crate) async fn credits(&self) -> u64 {
         assert_eq!(self.store.audit().await.unwrap(), []);
         self.store
             .find_account(self.account)
@@ -225,7 +225,7 @@ fn picture() -> Vec<u8> {
     .unwrap()
 }
 
-fn clothes() -> Value {
+pub(crate) fn clothes() -> Value {
     let picture = format!(
         "data:image/png;base64,{}",
         BASE64_STANDARD.encode(picture())

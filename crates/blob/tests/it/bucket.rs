@@ -51,6 +51,8 @@ async fn pictures_are_put_read_listed_and_erased() {
         }
         blobs.put(&output(), "second".into()).await.unwrap();
         assert_eq!(blobs.get(&output()).await.unwrap().unwrap(), "second");
+        assert!(!blobs.put_new(&output(), "third".into()).await.unwrap());
+        assert_eq!(blobs.get(&output()).await.unwrap().unwrap(), "second");
         let blob = blobs.open(&output()).await.unwrap().unwrap();
         assert_eq!(blob.size, 6);
         assert!(blob.etag.starts_with('"') && blob.etag.ends_with('"'));

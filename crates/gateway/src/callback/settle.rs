@@ -108,7 +108,11 @@ async fn deliver(outcomes: &Outcomes, open: Open, delivered: Delivered) -> Resul
         Err(panic) => return unreadable(outcomes, &open, &panic).await,
     };
     let key = Key::output(attempt, format);
-    app.blobs.put(&key, file).await?;
+    // The same attempt may be delivered twice at once, or again after a crash, with other bytes:
+    // those that were there first stay, so that none are replaced that a link already opens.
+    if !app.blobs.put_new(&key, file).await? {
+        tracing::info!(%attempt, "a picture of this attempt is there already and stays");
+    }
     failpoint::reach("gateway::during-callback").await;
     let output = Output {
         key: key.to_string(),
@@ -159,7 +163,8 @@ async fn reward(outcomes: &Outcomes, open: &Open, rival: Option<Node>) {
 }
 
 /// The sample ended while its picture was stored. The picture goes, unless it is the one that
-/// ended the sample: the same result may have come twice at once, and both have the same key.
+/// ended the sample: the same result may have come twice at once, and both have the same key. A
+/// sample that has ended stays so, and no other result can come to need what is erased.
 async fn erase_unwanted(outcomes: &Outcomes, attempt: AttemptId, key: Key) -> Result<(), ApiError> {
     let app = &outcomes.app;
     let name = key.to_string();
@@ -209,4 +214,78 @@ async fn fail(outcomes: &Outcomes, open: &Open, failure: Failure) -> Result<(), 
         outcomes.ended(attempt.sample.job, job_end.as_ref());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ::image::{Rgba, RgbaImage};
+    use tryon_blob::Folder;
+    use tryon_core::time::Timestamp;
+    use tryon_picture::encode_png;
+
+    use super::*;
+    use crate::{
+        dispatch::Fleet,
+        tests::{Stage, clothes},
+    };
+
+    fn delivered(width: u32) -> Delivered {
+        let picture = RgbaImage::from_pixel(width, 20, Rgba([200, 100, 50, 255]));
+        Delivered {
+            file: encode_png(&picture, &[]).unwrap().into(),
+            model_version: "1".to_owned(),
+            inference_ms: 7,
+        }
+    }
+
+    async fn outputs(stage: &Stage) -> Vec<(Key, Bytes)> {
+        let future = Timestamp::from_millis(i64::MAX);
+        let keys = stage.blobs.list(Folder::Outputs, future).await.unwrap();
+        let mut outputs = Vec::new();
+        for key in keys {
+            let file = stage.blobs.get(&key).await.unwrap().unwrap();
+            outputs.push((key, file));
+        }
+        outputs
+    }
+
+    #[tokio::test]
+    async fn of_two_deliveries_at_once_the_first_stays_as_it_was_served() {
+        let mut stage = Stage::start(|_| {}).await;
+        stage.submit(clothes()).await;
+        let attempt = stage.attempt().await;
+        let app = Arc::clone(stage.gateway.app());
+        let fleet = Arc::new(Fleet::new(&app.config).unwrap());
+        let outcomes = Outcomes { app, fleet };
+        // Both find the sample open before either has a picture to show.
+        let first = find_open(&outcomes, &attempt).await.unwrap().unwrap();
+        let second = find_open(&outcomes, &attempt).await.unwrap().unwrap();
+        deliver(&outcomes, first, delivered(30)).await.unwrap();
+        let served = outputs(&stage).await;
+        assert_eq!(served.len(), 1);
+        deliver(&outcomes, second, delivered(40)).await.unwrap();
+        assert_eq!(outputs(&stage).await, served);
+        assert_eq!(stage.credits().await, 9);
+    }
+
+    #[tokio::test]
+    async fn a_picture_that_a_crash_left_is_the_one_that_is_settled() {
+        let mut stage = Stage::start(|_| {}).await;
+        let id = stage.submit(clothes()).await;
+        let attempt = stage.attempt().await;
+        let app = Arc::clone(stage.gateway.app());
+        let fleet = Arc::new(Fleet::new(&app.config).unwrap());
+        let outcomes = Outcomes { app, fleet };
+        let open = find_open(&outcomes, &attempt).await.unwrap().unwrap();
+        let key = Key::output(open.attempt, open.job.request.output_format);
+        let left = Bytes::from_static(b"left behind");
+        stage.blobs.put(&key, left.clone()).await.unwrap();
+        deliver(&outcomes, open, delivered(30)).await.unwrap();
+        assert_eq!(outputs(&stage).await, [(key, left)]);
+        let job = outcomes.app.store.find_job(id.parse().unwrap()).await;
+        let output = job.unwrap().unwrap().samples[0].output.clone().unwrap();
+        assert_eq!(output.key, key.to_string());
+    }
 }
