@@ -198,6 +198,8 @@ pub struct Output {
 pub struct Preparation {
     /// The job.
     pub job: JobId,
+    /// Whose job it is.
+    pub account: AccountId,
     /// Where its inputs come from.
     pub sources: Pair<Source>,
     /// What was asked for.

@@ -275,6 +275,7 @@ pub(crate) fn gather_jobs(rows: Vec<JobSampleRow>) -> Result<Vec<Job>, StoreErro
 #[derive(FromRow)]
 pub(crate) struct PreparationRow {
     id: String,
+    account_id: String,
     #[sqlx(json)]
     sources: Pair<Source>,
     #[sqlx(json)]
@@ -290,6 +291,7 @@ impl TryFrom<PreparationRow> for Preparation {
     fn try_from(row: PreparationRow) -> Result<Self, StoreError> {
         Ok(Self {
             job: parse("jobs.id", &row.id)?,
+            account: parse("jobs.account_id", &row.account_id)?,
             sources: row.sources,
             request: row.request,
             plan: row.plan,

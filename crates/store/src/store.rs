@@ -128,10 +128,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Leases the oldest accepted job whose inputs nobody prepares and whose deadline is not
     /// past; the lease ends at `lease_until`, and from then on another caller may be given it.
+    /// Jobs of `passed_over` are left where they are.
     async fn claim_preparation(
         &self,
         now: Timestamp,
         lease_until: Timestamp,
+        passed_over: &[AccountId],
     ) -> Result<Option<Preparation>, StoreError>;
 
     /// The inputs are ready: the job's samples may be dispatched. False, and nothing changed,

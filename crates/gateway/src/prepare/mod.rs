@@ -10,6 +10,7 @@
 
 mod develop;
 mod input;
+mod place;
 
 use std::{
     collections::HashSet,
@@ -17,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tryon_api::public::picture_fields;
 use tryon_blob::{BlobError, Key, Role};
@@ -30,8 +31,7 @@ use crate::{
     pace::{Backoff, rest, until_due},
 };
 
-/// Jobs that are prepared at the same time. Most of that time is spent waiting for servers.
-const PLACES: usize = 16;
+use self::place::Places;
 
 /// The longest wait after the store failed.
 const STORE_PAUSE: Duration = Duration::from_secs(5);
@@ -55,7 +55,7 @@ enum PrepareError {
 pub(crate) struct Preparer {
     app: Arc<App>,
     fetcher: Fetcher,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     under_way: Arc<Mutex<HashSet<JobId>>>,
 }
 
@@ -75,9 +75,9 @@ impl Drop for UnderWay {
 impl Preparer {
     pub(crate) fn new(app: Arc<App>, fetcher: Fetcher) -> Self {
         Self {
+            places: Places::new(Arc::clone(&app)),
             app,
             fetcher,
-            places: Arc::new(Semaphore::new(PLACES)),
             under_way: Arc::default(),
         }
     }
@@ -86,11 +86,9 @@ impl Preparer {
     pub(crate) async fn run(self, tasks: TaskTracker, stop: CancellationToken) {
         let mut backoff = Backoff::up_to(STORE_PAUSE);
         loop {
-            let place = Arc::clone(&self.places).acquire_owned();
-            let Some(place) = stop.run_until_cancelled(place).await else {
+            let Some(place) = stop.run_until_cancelled(self.places.free()).await else {
                 return;
             };
-            let place = place.expect("BUG: the semaphore is never closed");
             let now = self.app.clock.now();
             let pause = match self.claim().await {
                 Ok(Some(preparation)) => {
@@ -117,13 +115,16 @@ impl Preparer {
     async fn claim(&self) -> Result<Option<Preparation>, StoreError> {
         let now = self.app.clock.now();
         let lease_until = now + self.app.config.jobs.lease.duration();
-        self.app.store.claim_preparation(now, lease_until).await
+        let sated = self.places.sated();
+        let store = &self.app.store;
+        store.claim_preparation(now, lease_until, &sated).await
     }
 
     fn start(&self, preparation: Preparation, place: OwnedSemaphorePermit, tasks: &TaskTracker) {
         let Some(mark) = self.mark(preparation.job) else {
             return;
         };
+        let place = self.places.hold(place, preparation.account);
         let preparer = self.clone();
         tasks.spawn(async move {
             let _held = (place, mark);

@@ -7,9 +7,12 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
-use tryon_core::{limit::Limits, time::Seconds};
+use tryon_core::{job::JobState, limit::Limits, time::Seconds};
 
-use crate::stage::{Customer, GENEROUS, TestApp, clothes};
+use crate::{
+    host::Host,
+    stage::{Customer, GENEROUS, TestApp, clothes},
+};
 
 const SHORT: Seconds = Seconds::new(1);
 
@@ -134,6 +137,40 @@ async fn an_account_cannot_keep_others_from_sending_pictures() {
     let polite = app.post("/tryon/clothes", &clothes(json!({}))).await;
     assert_eq!(polite.status, 200, "{}", polite.text);
     drop(held);
+}
+
+#[tokio::test]
+async fn an_account_of_slow_servers_cannot_keep_others_from_being_prepared() {
+    let host = Host::start().await;
+    let network = format!("{}/32", host.address.ip());
+    let app = TestApp::start_with(|config| {
+        config.fetch.allowed_networks = vec![network.parse().unwrap()];
+        config.fetch.timeout = Seconds::new(120);
+    })
+    .await;
+    let rude = app.customer(100, GENEROUS).await;
+    let dripping = clothes(json!({"model_image": host.url("/drip")}));
+    let mut held = Vec::new();
+    for _ in 0..24 {
+        let answer = app.post_as(&rude, "/tryon/clothes", &dripping).await;
+        held.push(answer.job());
+    }
+    for _ in 0..6 {
+        let polite = app.submit(json!({})).await;
+        app.wait_for_started(polite).await;
+    }
+    for job in held {
+        assert_eq!(app.job(job).await.state, JobState::Accepted);
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_prepared_for_as_its_places_become_free() {
+    let app = TestApp::start().await;
+    let many = (0..12).map(|_| app.submit(json!({})));
+    for job in futures::future::join_all(many).await {
+        app.wait_for_started(job).await;
+    }
 }
 
 #[tokio::test]

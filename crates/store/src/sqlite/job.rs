@@ -50,8 +50,9 @@ pub(super) const CLAIM_PREPARATION: &str = "
     UPDATE jobs SET preparation_lease = $2 WHERE id = (
         SELECT id FROM jobs
         WHERE state = 'accepted' AND +preparation_lease <= $1 AND +deadline > $1
+            AND +account_id NOT IN (SELECT value FROM json_each($3))
         ORDER BY created_at, id LIMIT 1)
-    RETURNING id, sources, request, plan, deadline";
+    RETURNING id, account_id, sources, request, plan, deadline";
 
 const FINISH_PREPARATION: &str = "
     UPDATE jobs SET state = 'prepared', inputs = $2 WHERE id = $1 AND state = 'accepted'";
@@ -84,10 +85,12 @@ pub(super) async fn claim_preparation(
     connection: &mut SqliteConnection,
     now: Timestamp,
     lease_until: Timestamp,
+    passed_over: Vec<String>,
 ) -> Result<Option<Preparation>, StoreError> {
     let row: Option<PreparationRow> = sqlx::query_as(CLAIM_PREPARATION)
         .bind(now.as_millis())
         .bind(lease_until.as_millis())
+        .bind(Json(passed_over))
         .fetch_optional(connection)
         .await?;
     row.map(Preparation::try_from).transpose()

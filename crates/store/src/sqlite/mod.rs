@@ -165,9 +165,11 @@ impl Store for SqliteStore {
         &self,
         now: Timestamp,
         lease_until: Timestamp,
+        passed_over: &[AccountId],
     ) -> Result<Option<Preparation>, StoreError> {
+        let passed_over = passed_over.iter().map(AccountId::to_string).collect();
         write(&self.writer, move |tx| {
-            Box::pin(job::claim_preparation(tx, now, lease_until))
+            Box::pin(job::claim_preparation(tx, now, lease_until, passed_over))
         })
         .await
     }

@@ -77,6 +77,7 @@ fn is_full_scan(step: &str) -> bool {
         "SCAN nodes",
         "SCAN j",
         "SCAN due",
+        "SCAN json_each",
         "USING INDEX jobs_with_inputs",
     ];
     step.starts_with("SCAN") && !fine.iter().any(|fine| step.contains(fine))

@@ -251,7 +251,7 @@ impl Model {
         let (now, until) = (self.now, self.now + LEASE);
         let claimed = self
             .store
-            .claim_preparation(at(now), at(until))
+            .claim_preparation(at(now), at(until), &[])
             .await
             .unwrap();
         let free = self.jobs.iter_mut().filter(|job| {

@@ -1,7 +1,8 @@
 use tryon_core::{
     error::JobErrorCode,
+    id::AccountId,
     job::{JobState, SampleState},
-    ledger::OutOfCredits,
+    ledger::{OutOfCredits, Pool},
     limit::Limits,
     task::{Provider, Region, TaskOptions},
 };
@@ -198,7 +199,10 @@ pub(super) async fn jobs_are_listed_newest_first_in_pages(store: &dyn Store) {
 
 pub(super) async fn the_oldest_job_is_prepared_first(store: &dyn Store) {
     rich_account(store, 10).await;
-    assert_eq!(store.claim_preparation(at(1), at(2)).await.unwrap(), None);
+    assert_eq!(
+        store.claim_preparation(at(1), at(2), &[]).await.unwrap(),
+        None
+    );
     store.submit_job(new_job(1, 1), at(20)).await.unwrap();
     let older = NewJob {
         sources: Pair {
@@ -211,7 +215,7 @@ pub(super) async fn the_oldest_job_is_prepared_first(store: &dyn Store) {
     store.submit_job(older.clone(), at(10)).await.unwrap();
 
     let first = store
-        .claim_preparation(at(30), at(40))
+        .claim_preparation(at(30), at(40), &[])
         .await
         .unwrap()
         .unwrap();
@@ -220,12 +224,44 @@ pub(super) async fn the_oldest_job_is_prepared_first(store: &dyn Store) {
     assert_eq!((first.request, first.plan), (older.request, older.plan));
     assert_eq!(first.deadline, at(DEADLINE));
     let second = store
-        .claim_preparation(at(30), at(40))
+        .claim_preparation(at(30), at(40), &[])
         .await
         .unwrap()
         .unwrap();
     assert_eq!(second.job, job_id(1));
-    assert_eq!(store.claim_preparation(at(30), at(40)).await.unwrap(), None);
+    assert_eq!(
+        store.claim_preparation(at(30), at(40), &[]).await.unwrap(),
+        None
+    );
+}
+
+pub(super) async fn accounts_are_passed_over(store: &dyn Store) {
+    let rich = rich_account(store, 10).await;
+    let other = account_id(2);
+    store
+        .create_account(other, "other", many_jobs(), at(0))
+        .await
+        .unwrap();
+    store
+        .grant_credits(other, Pool::Subscription, 10, at(0))
+        .await
+        .unwrap();
+    let oldest = submit(store, 1, 1).await;
+    let theirs = NewJob {
+        account: other,
+        ..new_job(2, 1)
+    };
+    store.submit_job(theirs, at(2)).await.unwrap();
+    let claim = async |passed_over: &[AccountId]| {
+        let claimed = store.claim_preparation(at(3), at(60), passed_over).await;
+        claimed
+            .unwrap()
+            .map(|claimed| (claimed.job, claimed.account))
+    };
+    assert_eq!(claim(&[rich, other]).await, None);
+    assert_eq!(claim(&[rich]).await, Some((job_id(2), other)));
+    assert_eq!(claim(&[rich]).await, None);
+    assert_eq!(claim(&[other]).await, Some((oldest, rich)));
 }
 
 pub(super) async fn a_preparation_is_leased(store: &dyn Store) {
@@ -233,19 +269,25 @@ pub(super) async fn a_preparation_is_leased(store: &dyn Store) {
     let job = submit(store, 1, 1).await;
     assert!(
         store
-            .claim_preparation(at(10), at(20))
+            .claim_preparation(at(10), at(20), &[])
             .await
             .unwrap()
             .is_some()
     );
-    assert_eq!(store.claim_preparation(at(19), at(29)).await.unwrap(), None);
+    assert_eq!(
+        store.claim_preparation(at(19), at(29), &[]).await.unwrap(),
+        None
+    );
     let again = store
-        .claim_preparation(at(20), at(30))
+        .claim_preparation(at(20), at(30), &[])
         .await
         .unwrap()
         .unwrap();
     assert_eq!(again.job, job);
-    assert_eq!(store.claim_preparation(at(25), at(35)).await.unwrap(), None);
+    assert_eq!(
+        store.claim_preparation(at(25), at(35), &[]).await.unwrap(),
+        None
+    );
 }
 
 pub(super) async fn a_job_past_its_deadline_is_not_prepared(store: &dyn Store) {
@@ -254,7 +296,7 @@ pub(super) async fn a_job_past_its_deadline_is_not_prepared(store: &dyn Store) {
     let past = at(DEADLINE);
     assert_eq!(
         store
-            .claim_preparation(past, at(DEADLINE + 10))
+            .claim_preparation(past, at(DEADLINE + 10), &[])
             .await
             .unwrap(),
         None
@@ -262,7 +304,7 @@ pub(super) async fn a_job_past_its_deadline_is_not_prepared(store: &dyn Store) {
     let just_before = at(DEADLINE - 1);
     assert!(
         store
-            .claim_preparation(just_before, past)
+            .claim_preparation(just_before, past, &[])
             .await
             .unwrap()
             .is_some()
@@ -295,7 +337,10 @@ pub(super) async fn preparation_ends_once(store: &dyn Store) {
             .unwrap()
     );
     assert_eq!(
-        store.claim_preparation(at(100), at(200)).await.unwrap(),
+        store
+            .claim_preparation(at(100), at(200), &[])
+            .await
+            .unwrap(),
         None
     );
     assert_eq!(dispatch(store, 4).await[0].inputs, inputs(job));

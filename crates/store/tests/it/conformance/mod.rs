@@ -51,6 +51,7 @@ macro_rules! conformance {
                     a_job_without_samples_is_refused,
                     jobs_are_listed_newest_first_in_pages,
                     the_oldest_job_is_prepared_first,
+                    accounts_are_passed_over,
                     a_preparation_is_leased,
                     a_job_past_its_deadline_is_not_prepared,
                     preparation_ends_once,

@@ -366,7 +366,7 @@ pub(super) async fn an_unprepared_job_can_be_ended(store: &dyn Store) {
     let account = rich_account(store, 10).await;
     let job = submit(store, 1, 2).await;
     store
-        .claim_preparation(at(2), at(60))
+        .claim_preparation(at(2), at(60), &[])
         .await
         .unwrap()
         .unwrap();
@@ -377,7 +377,10 @@ pub(super) async fn an_unprepared_job_can_be_ended(store: &dyn Store) {
     assert_eq!(end, Some(JobEnd::Failed(error(ImageLoadError))));
     assert_eq!(balance(store, account).await.available(), 10);
     assert_eq!(
-        store.claim_preparation(at(100), at(200)).await.unwrap(),
+        store
+            .claim_preparation(at(100), at(200), &[])
+            .await
+            .unwrap(),
         None
     );
 }

@@ -169,7 +169,7 @@ pub(super) async fn the_next_moment_is_known(store: &dyn Store) {
     assert_eq!(next(1).await, Some(at(20)), "the node");
     submit(store, 2, 1).await;
     store
-        .claim_preparation(at(2), at(15))
+        .claim_preparation(at(2), at(15), &[])
         .await
         .unwrap()
         .unwrap();
