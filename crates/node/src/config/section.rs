@@ -123,7 +123,8 @@ pub struct ModelConfig {
     pub default_seed: u64,
     /// Guidance scale of a request that names none.
     pub default_cfg: f32,
-    /// Output size of a request that names none. The preview engine keeps the photo's own size.
+    /// Output size of a request that names none. The preview engine keeps the photo's own
+    /// size, up to four megapixels.
     pub default_resolution: Resolution,
 }
 
