@@ -7,6 +7,7 @@
 //! | [`engine`] | the engines by name: the only place that knows them |
 //! | [`platform`] | a gateway and a node on one machine, wired together |
 //! | [`client`] | the public API as a client sees it |
+//! | [`model`] | models by name, and pulling them from a hub |
 //! | [`failure`] | `error:`, then `hint:` |
 //!
 //! Commands end with 0 when they did what they were told, with 1 when they failed, with 2 when
@@ -18,6 +19,7 @@ mod config;
 mod engine;
 mod failure;
 mod kill;
+mod model;
 mod picture_file;
 mod platform;
 mod secret_file;
@@ -30,8 +32,8 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     command::{
-        account, credits, demo, doctor, gateway, key, node, serve, submit, try_on, verify_model,
-        worker,
+        account, credits, demo, doctor, gateway, key, models, node, serve, submit, try_on,
+        verify_model, worker,
     },
     config::Source,
     failure::Failure,
@@ -85,6 +87,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// See the platform work, on the example pictures
     Demo,
+    /// Install models, and check that they are as published
+    Models(models::ModelsArgs),
     /// Check that an installed model computes what its reference does
     VerifyModel(verify_model::VerifyModelArgs),
     /// Print docs/configuration.md
@@ -151,6 +155,7 @@ async fn run_async(cli: Cli) -> Result<(), Failure> {
             credits::run(&command, &*command::store(source()?, &cli.data).await?).await
         }
         Command::Doctor(args) => doctor::run(&args, source()?, &cli.data).await,
+        Command::Models(args) => models::run(args, source()?, &cli.data).await,
         Command::Demo => {
             telemetry::start(&telemetry::level_or("error"), format)?;
             demo::run().await

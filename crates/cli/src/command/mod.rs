@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod gateway;
 pub(crate) mod key;
+pub(crate) mod models;
 pub(crate) mod node;
 pub(crate) mod serve;
 pub(crate) mod submit;

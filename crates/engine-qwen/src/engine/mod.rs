@@ -47,7 +47,7 @@ impl<B: Backend> QwenEngine<B> {
         if !config.checkpoint.is_dir() {
             let folder = config.checkpoint.display();
             return Err(fault(format!(
-                "`{folder}` is not installed: docs/models.md says what belongs there"
+                "`{folder}` is not installed: `tryon models list` says what can be"
             )));
         }
         let (prompts, language) = (config.prompts()?, config.language()?);
