@@ -1,8 +1,24 @@
 #!/usr/bin/env bash
-# Runs every test. Installs what the tests need and the machine lacks: the published Python
-# clients of the public API, unchanged, each version in a folder of its own.
+# Runs every test. Installs what the tests need and the machine lacks: servers that the tests start
+# for themselves, and the published Python clients of the public API, unchanged, each version in a
+# folder of its own.
 set -euo pipefail
 cd "$(dirname "$0")"
+
+need() { # package file...: one of the files is there once the package is installed
+    for file in "${@:2}"; do
+        [ ! -x "$file" ] || return 0
+    done
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        echo "error: the tests need $1" >&2
+        echo "hint: apt-get install $1" >&2
+        exit 1
+    fi
+    apt-get update --quiet --quiet
+    DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --quiet --no-install-recommends \
+        "$1" >/dev/null
+}
+need redis-server /usr/bin/redis-server /usr/local/bin/redis-server
 
 clients=target/clients
 for version in 0.1.0 1.1.0 2.0.0; do

@@ -14,6 +14,17 @@ pub enum RateClass {
     Credits,
 }
 
+impl RateClass {
+    /// Its name in a shared counter's keys.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tryon => "tryon",
+            Self::Status => "status",
+            Self::Credits => "credits",
+        }
+    }
+}
+
 /// An account's limits. Requests are counted per window of [`Limits::WINDOW_SECS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

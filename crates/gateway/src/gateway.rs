@@ -16,6 +16,7 @@ use crate::{
     fetch::Fetcher,
     listener, pace,
     prepare::Preparer,
+    rate::{self, RedisError},
     route, sweep,
 };
 
@@ -40,6 +41,9 @@ pub enum StartError {
     /// The client for nodes and pictures cannot be built.
     #[error("the HTTP client cannot be built")]
     Client(#[from] reqwest::Error),
+    /// Requests cannot be counted where they are to be.
+    #[error("requests cannot be counted at `rates.url`")]
+    Rates(#[from] RedisError),
     /// The store does not take the configured nodes.
     #[error("the store cannot be used")]
     Store(#[from] StoreError),
@@ -167,7 +171,9 @@ impl Gateway {
         blobs: Blobs,
     ) -> Result<Self, StartError> {
         check(&config)?;
-        Self::start_app(listeners, App::new(config, store, blobs)).await
+        let rates = rate::open(&config.rates).await?;
+        let app = App::new(config, store, blobs).with_rates(rates);
+        Self::start_app(listeners, app).await
     }
 
     /// The same with an app that has its own clock, randomness or count of requests.

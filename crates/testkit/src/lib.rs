@@ -8,6 +8,7 @@
 //! | [`fake_node`] | a node that does with its jobs what a test says |
 //! | [`object_store`] | an S3 server on loopback |
 //! | [`receiver`] | a receiver of callbacks that can be told what to answer |
+//! | [`redis`] | a Redis server process |
 //!
 //! ```
 //! use tryon_testkit::upload;
@@ -20,4 +21,5 @@ pub mod fake_node;
 pub mod fake_worker;
 pub mod object_store;
 pub mod receiver;
+pub mod redis;
 pub mod upload;

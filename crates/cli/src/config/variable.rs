@@ -83,6 +83,7 @@ pub(crate) const GATEWAY_VARIABLES: &[Variable] = &[
     variable("TRYON_PORT", "server.port", Kind::Integer),
     variable("TRYON_PUBLIC_URL", "server.public_url", Kind::Text),
     variable("TRYON_DATABASE_URL", "database.url", Kind::Text),
+    variable("TRYON_RATES_URL", "rates.url", Kind::Text),
     variable("TRYON_STORAGE_PATH", "storage.path", Kind::Text),
     variable("TRYON_STORAGE_URL", "storage.url", Kind::Text),
     variable(

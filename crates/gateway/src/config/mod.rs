@@ -14,7 +14,7 @@ use tryon_core::limit::Limits;
 pub use self::{
     section::{
         CallbackConfig, DatabaseConfig, FetchConfig, JobConfig, LimitConfig, NodeConfig,
-        SecretConfig, ServerConfig, StorageConfig,
+        RateConfig, SecretConfig, ServerConfig, StorageConfig,
     },
     task::{TaskConfig, find_plan},
 };
@@ -42,6 +42,8 @@ pub struct GatewayConfig {
     pub tasks: Vec<TaskConfig>,
     /// How long things take, and are kept.
     pub jobs: JobConfig,
+    /// Where requests are counted.
+    pub rates: RateConfig,
     /// What is accepted, and how long it is waited for.
     pub limits: LimitConfig,
     /// The limits of an account that is given none.
@@ -60,6 +62,7 @@ impl Default for GatewayConfig {
             fetch: FetchConfig::default(),
             tasks: task::preview(),
             jobs: JobConfig::default(),
+            rates: RateConfig::default(),
             limits: LimitConfig::default(),
             default_limits: Limits::default(),
         }

@@ -114,6 +114,16 @@ impl Default for StorageConfig {
     }
 }
 
+/// `rates`: where requests are counted.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RateConfig {
+    /// A Redis or Valkey in which several gateways count together:
+    /// `redis://[user:password@]host[:port][/database]`, `rediss://…` with TLS, or
+    /// `redis+unix://<path>`. Each gateway counts in its own memory where absent.
+    pub url: Option<Secret>,
+}
+
 /// `secrets`: what nobody else may know.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

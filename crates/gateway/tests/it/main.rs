@@ -15,5 +15,6 @@ mod host;
 mod input;
 mod keep;
 mod limit;
+mod rate;
 mod slow;
 mod stage;

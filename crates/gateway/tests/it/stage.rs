@@ -27,6 +27,7 @@ use tryon_gateway::{
     auth::NewSecret,
     clock::{Clock as _, FixedClock},
     config::NodeConfig,
+    rate,
 };
 use tryon_store::{Job, NewKey, Node, NodeState, SqliteStore, Store};
 use tryon_testkit::{
@@ -400,6 +401,7 @@ async fn start(
     let listeners = Listeners::bind(&config.server).await.unwrap();
     let app = App::new(config.clone(), Arc::clone(store), blobs.clone());
     let app = app.with_clock(Arc::clone(clock) as _);
+    let app = app.with_rates(rate::open(&config.rates).await.unwrap());
     Gateway::start_app(listeners, app).await.unwrap()
 }
 

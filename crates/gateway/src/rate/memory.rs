@@ -1,49 +1,14 @@
-//! How many requests an account may make.
-//!
-//! Requests are counted in windows of [`Limits::WINDOW_SECS`] that begin with the first request
-//! of an account in a class: what `INCR` and `EXPIRE` do, so that a shared counter counts alike.
+//! Requests that are counted in this process's memory.
 
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
-    time::Duration,
 };
 
 use async_trait::async_trait;
-use tryon_core::{
-    id::AccountId,
-    limit::{Limits, RateClass},
-    time::Timestamp,
-};
+use tryon_core::{id::AccountId, limit::RateClass, time::Timestamp};
 
-/// How an account stands in its window, after a request was counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Allowance {
-    /// Requests allowed per window.
-    pub limit: u32,
-    /// Requests that are left.
-    pub remaining: u32,
-    /// How long until the window ends, and all of them are there again.
-    pub reset: Duration,
-    /// Whether this request is one of those allowed.
-    pub granted: bool,
-}
-
-/// Counts requests.
-#[async_trait]
-pub trait Rates: Send + Sync + 'static {
-    /// Counts a request of `account` in `class`, of which `limit` are allowed per window. An
-    /// implementation that cannot count grants: requests are limited to protect, not to charge.
-    async fn take(
-        &self,
-        account: AccountId,
-        class: RateClass,
-        limit: u32,
-        now: Timestamp,
-    ) -> Allowance;
-}
-
-const WINDOW: Duration = Duration::from_secs(Limits::WINDOW_SECS);
+use super::{Allowance, Rates, WINDOW};
 
 /// Windows that are kept before those that ended are thrown out.
 const FEW: usize = 1024;
@@ -119,6 +84,8 @@ impl Windows {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const START: Timestamp = Timestamp::from_millis(1_000_000);
