@@ -3,7 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`catalogue`] | the models that a node can use, and where they are published |
-//! | [`file`] | a file of a model: where it belongs, how long it is and its digest |
+//! | [`mod@file`] | a file of a model: where it belongs, how long it is and its digest |
 //! | [`hub`] | the HTTP API of a Hugging Face compatible hub |
 //! | [`download`] | one file, from where it was left |
 //! | [`pull`] | a whole model, which appears complete or not at all |
