@@ -2,7 +2,8 @@
 //!
 //! Files are gathered in a folder of their own and moved to where a node looks for them once all
 //! are there: a model that is pulled for the first time appears complete, and one that is replaced
-//! is the old one until the last byte of the new one has arrived.
+//! is the old one until the last byte of the new one has arrived, and then its files are moved one
+//! after the other.
 
 use std::{
     collections::BTreeSet,
