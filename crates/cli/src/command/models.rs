@@ -17,6 +17,7 @@ use crate::{
         file::Finding,
         hub::Hub,
         manifest::{MANIFEST, Manifest},
+        place::gathered,
         progress::Progress,
         pull::Pull,
     },
@@ -89,9 +90,18 @@ fn list(dir: &Path) -> Result<(), Failure> {
         };
         let size = DecimalBytes(size).to_string();
         let (name, licence) = (model.name, model.licence);
-        println!("{name:<22} installed: {state:<11} {size:>10}  {licence}");
+        let rest = match gathered(dir, name).map_err(|error| unreadable(dir, &error))? {
+            0 => String::new(),
+            bytes => format!("  ({} of a pull that was cut short)", DecimalBytes(bytes)),
+        };
+        println!("{name:<22} installed: {state:<11} {size:>10}  {licence}{rest}");
     }
     Ok(())
+}
+
+fn unreadable(dir: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!("`{}` cannot be read: {error}", dir.display()))
+        .hint("`--dir` or `model.dir` name the folder that models are installed in")
 }
 
 async fn pull(hub: &Hub, model: &Model, revision: &str, dir: &Path) -> Result<(), Failure> {

@@ -4,7 +4,6 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use super::{
@@ -13,15 +12,9 @@ use super::{
     manifest::Manifest,
     place::{part_path, sync_folder, unwritable},
     progress::Progress,
+    retries::Retries,
 };
 use crate::failure::Failure;
-
-/// Failures in a row, without a byte in between, that end a download.
-const MAX_FAILURES: u32 = 6;
-
-/// How long to wait before a download goes on: short at first.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LAST_WAIT: Duration = Duration::from_secs(30);
 
 /// A file to be had.
 pub(super) struct Download<'a> {
@@ -38,34 +31,18 @@ impl Download<'_> {
         let path = part_path(self.file, staging);
         let part = Part::open(path.clone(), self.file, self.progress);
         let mut part = part.map_err(|error| unwritable(&path, &error))?;
-        let mut failures = 0;
+        let mut retries = Retries::new(self.progress);
         while part.length < self.file.size {
             let before = part.length;
             let Err(fault) = self.fetch(&mut part).await else {
                 break;
             };
-            failures = if part.length > before {
-                1
-            } else {
-                failures + 1
-            };
-            self.wait(fault, failures).await?;
+            if part.length > before {
+                retries.forget();
+            }
+            retries.wait(fault).await?;
         }
         part.finish(&self.file.path.under(staging))
-    }
-
-    /// Waits until the download may go on, or ends it.
-    async fn wait(&self, fault: Fault, failures: u32) -> Result<(), Failure> {
-        let Some(asked) = fault.retry_after.filter(|_| failures < MAX_FAILURES) else {
-            return Err(fault.failure);
-        };
-        let wait = (FIRST_WAIT * 2_u32.pow(failures - 1)).min(LAST_WAIT);
-        let wait = wait.max(asked);
-        let why = fault.failure.message();
-        let note = || eprintln!("note: {why}; it goes on in {wait:?}");
-        self.progress.print(note);
-        tokio::time::sleep(wait).await;
-        Ok(())
     }
 
     /// Appends what the hub sends to the part, until it is whole.

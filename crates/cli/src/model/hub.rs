@@ -9,6 +9,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
+use indicatif::HumanDuration;
 use reqwest::{
     Client, Response, StatusCode, Url,
     header::{ACCEPT_ENCODING, CONTENT_RANGE, ETAG, LOCATION, RANGE, RETRY_AFTER},
@@ -129,18 +130,15 @@ impl Hub {
     }
 
     /// What `repo` has at `revision`: a branch, a tag or a commit.
-    pub(super) async fn list(&self, repo: &str, revision: &str) -> Result<Listing, Failure> {
+    pub(super) async fn list(&self, repo: &str, revision: &str) -> Result<Listing, Fault> {
         let path = ["api", "models"].into_iter().chain(repo.split('/'));
         let mut url = self.url(path.chain(["revision", revision]));
         url.set_query(Some("blobs=true"));
         let subject = format!("`{repo}` at `{revision}`");
-        let answer = self.get(url, 0, None).await;
-        let answer = answer.and_then(|answer| self.accept(answer, &subject));
-        let revision: Revision = match answer {
-            Ok(answer) => self.read(answer).await?,
-            Err(fault) => return Err(fault.failure),
-        };
-        self.listing(revision)
+        let answer = self.get(url, 0, None).await?;
+        let answer = self.accept(answer, &subject)?;
+        let revision = self.read(answer).await?;
+        self.listing(revision).map_err(Fault::last)
     }
 
     /// Opens a file of a commit for reading from the byte `start`, if the hub can do that, and from
@@ -227,12 +225,16 @@ impl Hub {
         if status.is_success() {
             return Ok(answer);
         }
-        let message = format!(
-            "`{}` answered {status} for {subject}",
-            host_of(answer.url())
-        );
+        let host = host_of(answer.url());
+        let message = format!("`{host}` answered {status} for {subject}");
         if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
-            return Err(Fault::passing(Failure::new(message), retry_after(&answer)));
+            let wait = retry_after(&answer);
+            let message = if wait.is_zero() {
+                message
+            } else {
+                format!("{message} and asks to wait {}", HumanDuration(wait))
+            };
+            return Err(Fault::passing(Failure::new(message), wait));
         }
         Err(Fault::last(Failure::new(message).hint(self.advice(status))))
     }
@@ -255,11 +257,11 @@ impl Hub {
         }
     }
 
-    async fn read<T: DeserializeOwned>(&self, answer: Response) -> Result<T, Failure> {
+    async fn read<T: DeserializeOwned>(&self, answer: Response) -> Result<T, Fault> {
         let host = host_of(answer.url());
         let text = answer.bytes().await;
-        let text = text.map_err(|error| lost(&host, error).failure)?;
-        serde_json::from_slice(&text).map_err(|error| self.no_hub(&error.to_string()))
+        let text = text.map_err(|error| lost(&host, error))?;
+        serde_json::from_slice(&text).map_err(|error| Fault::last(self.no_hub(&error.to_string())))
     }
 
     fn no_hub(&self, why: &str) -> Failure {

@@ -45,12 +45,7 @@ impl Place {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         let target = dir.join(name);
-        // Beside the files that are replaced, which may be on another disk than `dir`.
-        let staging = if target.is_dir() {
-            target.join(".pull")
-        } else {
-            dir.join(format!(".{name}.pull"))
-        };
+        let staging = staging(dir, name);
         fs::create_dir_all(&staging).map_err(failed)?;
         Ok(Self {
             target,
@@ -136,8 +131,9 @@ impl Place {
             for file in &manifest.files {
                 self.move_file(&file.path)?;
             }
-            fs::rename(self.staging.join(MANIFEST), self.target.join(MANIFEST))?;
+            // Before the old manifest is gone: nothing else names these files.
             self.remove_outdated(old, manifest)?;
+            fs::rename(self.staging.join(MANIFEST), self.target.join(MANIFEST))?;
             fs::remove_dir_all(&self.staging)?;
             return sync_folder(&self.target);
         }
@@ -166,6 +162,37 @@ impl Place {
     }
 }
 
+/// Bytes of the model `name` that a pull into `dir` gathered and did not install.
+pub(crate) fn gathered(dir: &Path, name: &str) -> io::Result<u64> {
+    size_of(&staging(dir, name))
+}
+
+/// Where files of the model `name` are gathered.
+fn staging(dir: &Path, name: &str) -> PathBuf {
+    let target = dir.join(name);
+    // Beside the files that are replaced, which may be on another disk than `dir`.
+    if target.is_dir() {
+        target.join(".pull")
+    } else {
+        dir.join(format!(".{name}.pull"))
+    }
+}
+
+/// Bytes of the files in a folder, if there is one.
+fn size_of(folder: &Path) -> io::Result<u64> {
+    if !folder.try_exists()? {
+        return Ok(0);
+    }
+    let sizes = fs::read_dir(folder)?.map(|entry| {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            return size_of(&entry.path());
+        }
+        Ok(entry.metadata()?.len())
+    });
+    sizes.sum()
+}
+
 /// Where the bytes of a file are until all are there. It is named after their digest: they are
 /// never continued with bytes of another revision.
 pub(super) fn part_path(file: &ModelFile, staging: &Path) -> PathBuf {
@@ -175,8 +202,15 @@ pub(super) fn part_path(file: &ModelFile, staging: &Path) -> PathBuf {
 
 /// That something could not be written.
 pub(super) fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(format!("`{}` cannot be written: {error}", path.display()))
-        .hint("`--dir` or `model.dir` name a folder that this user may write to")
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    let hint = match error.kind() {
+        StorageFull | QuotaExceeded => {
+            "make room and pull again, which goes on from here; `--dir` or `model.dir` name a \
+             folder on a larger disk"
+        }
+        _ => "`--dir` or `model.dir` name a folder that this user may write to",
+    };
+    Failure::new(format!("`{}` cannot be written: {error}", path.display())).hint(hint)
 }
 
 fn remove_others(folder: &Path, kept: &BTreeSet<PathBuf>) -> io::Result<()> {

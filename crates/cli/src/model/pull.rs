@@ -5,8 +5,13 @@ use std::path::Path;
 use indicatif::DecimalBytes;
 
 use super::{
-    catalogue::Model, download::Download, hub::Hub, manifest::Manifest, place::Place,
+    catalogue::Model,
+    download::Download,
+    hub::{Hub, Listing},
+    manifest::Manifest,
+    place::Place,
     progress::Progress,
+    retries::Retries,
 };
 use crate::failure::Failure;
 
@@ -25,7 +30,7 @@ impl Pull<'_> {
     pub(crate) async fn run(&self) -> Result<Manifest, Failure> {
         let Model { name, repo, .. } = self.model;
         let place = Place::claim(self.dir, name)?;
-        let listing = self.hub.list(repo, self.revision).await?;
+        let listing = self.list(repo).await?;
         let manifest = Manifest {
             name: (*name).to_owned(),
             repo: (*repo).to_owned(),
@@ -38,6 +43,17 @@ impl Pull<'_> {
         self.gather(&place, &manifest).await?;
         place.install(&manifest)?;
         Ok(manifest)
+    }
+
+    async fn list(&self, repo: &str) -> Result<Listing, Failure> {
+        let progress = Progress::hidden();
+        let mut retries = Retries::new(&progress);
+        loop {
+            match self.hub.list(repo, self.revision).await {
+                Ok(listing) => return Ok(listing),
+                Err(fault) => retries.wait(fault).await?,
+            }
+        }
     }
 
     fn announce(&self, manifest: &Manifest) {

@@ -231,6 +231,12 @@ fn a_pull_that_was_killed_goes_on_where_it_was() {
     );
     pull.kill().unwrap();
     pull.wait().unwrap();
+    let listed = setting.succeed(&["list"]);
+    let line = listed.lines().find(|line| line.starts_with("moderator"));
+    let gathered = CUT + classifier()["config.json"].len();
+    let gathered = indicatif::DecimalBytes(gathered as u64);
+    let gathered = format!("({gathered} of a pull that was cut short)");
+    assert!(line.unwrap().ends_with(&gathered), "{listed} {gathered}");
     assert!(
         !setting.path("moderator").exists(),
         "no node sees half a model"
@@ -413,11 +419,7 @@ fn a_refusal_says_what_to_do() {
     );
     assert!(said.contains("`Falconsai/nsfw_image_detection` at `a/b`"));
     assert!(targets(&setting.hub.take_asked())[0].contains("/revision/a%2Fb?"));
-    for (status, advice) in [
-        (401, "set HF_TOKEN"),
-        (403, "accept the terms"),
-        (503, "pull again"),
-    ] {
+    for (status, advice) in [(401, "set HF_TOKEN"), (403, "accept the terms")] {
         setting.hub.twist(move |_, _| Reply::of(status));
         let said = setting.fail(&["pull", "moderator"]);
         assert!(
@@ -440,6 +442,48 @@ fn a_refusal_says_what_to_do() {
         let output = command.env("HF_ENDPOINT", endpoint).output().unwrap();
         let said = errors(&output);
         assert!(said.contains(why) && !said.contains("t0ken"), "{said}");
+    }
+}
+
+#[test]
+fn a_hub_that_is_busy_is_asked_again_but_not_for_ever() {
+    let setting = Setting::new(classifier());
+    let mut asked_before = 0;
+    setting.hub.twist(move |_, reply| {
+        asked_before += 1;
+        match asked_before {
+            1 => Reply::of(429).header("retry-after", "1"),
+            2 => Reply::of(503),
+            3 => reply.end(End::Cut(20)),
+            _ => reply,
+        }
+    });
+    let begun = Instant::now();
+    let output = setting.run(&["pull", "moderator"]);
+    let said = errors(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(begun.elapsed() >= Duration::from_secs(1), "it asks to wait");
+    setting.assert_installed("moderator", &needed(&classifier()));
+    for why in ["429", "503", "the connection to"] {
+        assert!(said.contains(why), "{why}: {said}");
+    }
+
+    for listing in [true, false] {
+        setting.hub.commit(classifier());
+        std::fs::remove_dir_all(setting.path("moderator")).ok();
+        setting.hub.twist(move |asked, reply| {
+            if asked.target.contains("/api/models/") == listing {
+                return Reply::of(429).header("retry-after", "7200");
+            }
+            reply
+        });
+        setting.hub.take_asked();
+        let said = setting.fail(&["pull", "moderator"]);
+        assert!(
+            said.contains("asks to wait 2 hours") && said.contains("pull again"),
+            "{said}"
+        );
+        assert_eq!(setting.hub.take_asked().len(), if listing { 1 } else { 2 });
     }
 }
 
