@@ -6,11 +6,12 @@ use std::{
     path::Path,
     sync::{Mutex, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sqlx::{
     Connection as _, SqlitePool,
+    error::DatabaseError,
     migrate::{Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -19,6 +20,9 @@ use crate::store::StoreError;
 
 /// How long a transaction waits for another process's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The pause before a file that was busy is opened again.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// What the write-ahead log is cut down to after a burst.
 const LOG_SIZE_LIMIT: &str = "67108864";
@@ -95,9 +99,31 @@ fn lasting() -> SqlitePoolOptions {
 }
 
 async fn connect_writer(options: SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
-    let pool = lasting().max_connections(1).connect_with(options).await?;
+    let pool = connect_in_turn(options).await?;
     migrate(&pool).await?;
     Ok(pool)
+}
+
+/// Two that turn a fresh file over to the write-ahead log at the same time would wait for each
+/// other; `SQLite` tells one of them at once that the file is busy, whatever the busy timeout is.
+async fn connect_in_turn(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    let deadline = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        let connecting = lasting().max_connections(1).connect_with(options.clone());
+        match connecting.await {
+            Err(error) if is_busy(&error) && Instant::now() < deadline => {
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
+            connected => return connected,
+        }
+    }
+}
+
+/// `SQLITE_BUSY` with any of the details in its upper bytes.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    let code: Option<u32> = code.and_then(|code| code.parse().ok());
+    code.is_some_and(|code| code & 0xff == 5)
 }
 
 fn connect_readers(options: SqliteConnectOptions) -> SqlitePool {
