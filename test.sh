@@ -19,6 +19,7 @@ need() { # package file...: one of the files is there once the package is instal
         "$1" >/dev/null
 }
 need redis-server /usr/bin/redis-server /usr/local/bin/redis-server
+need postgresql /usr/lib/postgresql/*/bin/initdb "$(command -v initdb || true)"
 
 clients=target/clients
 for version in 0.1.0 1.1.0 2.0.0; do

@@ -1,8 +1,9 @@
 //! What the platform remembers: accounts, keys, jobs, samples, the ledger and the nodes.
 //!
-//! [`Store`] states what every backend promises; `sqlite` keeps the promises in one file. The
-//! `jobs` and `samples` tables are the queue: there is no broker. Times come from the caller, so
-//! that leases and deadlines can be tested without waiting.
+//! [`Store`] states what every backend promises; `sqlite` keeps the promises in one file and
+//! `postgres` in a server that many gateways share. What they have in common is written once, in
+//! `sql`. The `jobs` and `samples` tables are the queue: there is no broker. Times come from the
+//! caller, so that leases and deadlines can be tested without waiting.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -20,12 +21,17 @@
 //! # }
 //! ```
 
+pub mod change;
 mod matching;
+pub mod postgres;
 pub mod record;
 mod row;
+mod sql;
 pub mod sqlite;
 pub mod store;
 
+pub use change::{Change, Changes};
+pub use postgres::PostgresStore;
 pub use record::*;
 pub use sqlite::SqliteStore;
 pub use store::{Store, StoreError, SubmitError};

@@ -11,12 +11,14 @@ use tryon_core::{
     time::Timestamp,
 };
 
+use crate::change::Changes;
 use crate::record::{
     Account, Assignment, Erasable, ExpiredLease, Job, JobPage, Key, Lost, NewJob, NewKey, Node,
     NodeSpec, NodeState, Output, Pair, Preparation, Settled, Violation,
 };
 
-/// The store failed; nothing of the call was done.
+/// The store failed; nothing of the call was done. Only where a connection was lost while the
+/// database committed nobody knows: it was done whole or not at all.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database answered with an error or not at all.
@@ -247,6 +249,17 @@ pub trait Store: Send + Sync + 'static {
     /// falls due after `now`, so that nobody polls for it.
     async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 
+    /// Whether this store is the one that sweeps, so that several gateways do not all do the same
+    /// work. To be asked before each round, at least every ten seconds: of the stores on one
+    /// database the first that asks sweeps until it is closed, loses its connection or does not
+    /// ask any more. Sweeping is right without it, only wasteful, so nothing rests on the answer.
+    async fn may_sweep(&self) -> Result<bool, StoreError>;
+
+    /// What changes from now on, through this store and, where several gateways share a database,
+    /// through the others. Others' changes can be missed while a connection is lost, so look at
+    /// intervals too.
+    fn changes(&self) -> Changes;
+
     // ── nodes ──────────────────────────────────────────────────────────────────────────────────
 
     /// Makes the list of nodes equal to the configured one. What is known of a node stays, but a
@@ -278,4 +291,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Every promise of the ledger that does not hold: an empty list, always.
     async fn audit(&self) -> Result<Vec<Violation>, StoreError>;
+
+    /// Closes the database once the transactions under way have ended, and gives the turn to sweep
+    /// to others. What is called afterwards fails.
+    async fn close(&self);
 }

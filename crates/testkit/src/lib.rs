@@ -7,6 +7,7 @@
 //! | [`mod@fake_worker`] | a worker process whose engine does what a prompt says |
 //! | [`fake_node`] | a node that does with its jobs what a test says |
 //! | [`object_store`] | an S3 server on loopback |
+//! | [`postgres`] | a database server of its own |
 //! | [`receiver`] | a receiver of callbacks that can be told what to answer |
 //! | [`redis`] | a Redis server process |
 //!
@@ -20,6 +21,7 @@ pub mod drawing;
 pub mod fake_node;
 pub mod fake_worker;
 pub mod object_store;
+pub mod postgres;
 pub mod receiver;
 pub mod redis;
 pub mod upload;

@@ -12,11 +12,13 @@ use std::{
 use sqlx::{
     Connection as _, SqlitePool,
     error::DatabaseError,
-    migrate::{Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::store::StoreError;
+use crate::{
+    sql::schema::{Migrations, check_version, migrator},
+    store::StoreError,
+};
 
 /// How long a transaction waits for another process's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,8 +29,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(10);
 /// What the write-ahead log is cut down to after a burst.
 const LOG_SIZE_LIMIT: &str = "67108864";
 
-/// The schema's history. A migration is never changed once it was released: add one.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(
+const MIGRATIONS: Migrations = &[(
     1,
     "initial",
     include_str!("../../migrations/sqlite/0001_initial.sql"),
@@ -55,12 +56,11 @@ pub(super) async fn open_to_read(path: &Path) -> Result<SqlitePool, StoreError> 
         .pragma("query_only", "ON")
         .busy_timeout(BUSY_TIMEOUT);
     let pool = lasting().max_connections(1).connect_with(options).await?;
-    let (found, known) = (read_version(&pool).await?, known_version());
-    if found == known {
-        return Ok(pool);
+    let checked = check_version(MIGRATIONS, read_version(&pool).await?);
+    if checked.is_err() {
+        pool.close().await;
     }
-    pool.close().await;
-    Err(StoreError::OtherSchema { found, known })
+    checked.map(|()| pool)
 }
 
 /// The last migration that a file has seen; 0 for one that has seen none.
@@ -72,12 +72,6 @@ async fn read_version(pool: &SqlitePool) -> Result<i64, StoreError> {
     }
     let version = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations";
     Ok(sqlx::query_scalar(version).fetch_one(pool).await?)
-}
-
-/// The last migration that this program knows.
-fn known_version() -> i64 {
-    let versions = MIGRATIONS.iter().map(|(version, ..)| *version);
-    versions.max().unwrap_or(0)
 }
 
 fn base_options() -> SqliteConnectOptions {
@@ -105,7 +99,7 @@ async fn connect_writer(options: SqliteConnectOptions) -> Result<SqlitePool, Sto
 }
 
 /// Two that turn a fresh file over to the write-ahead log at the same time would wait for each
-/// other; `SQLite` tells one of them at once that the file is busy, whatever the busy timeout is.
+/// other; SQLite tells one of them at once that the file is busy, whatever the busy timeout is.
 async fn connect_in_turn(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
     let deadline = Instant::now() + BUSY_TIMEOUT;
     loop {
@@ -137,25 +131,16 @@ fn connect_readers(options: SqliteConnectOptions) -> SqlitePool {
 /// Brings the schema up to date in one transaction: of two processes that start at the same time
 /// one migrates, and the other finds it done.
 async fn migrate(pool: &SqlitePool) -> Result<(), StoreError> {
-    let migrations = MIGRATIONS.iter().map(|&(version, description, sql)| {
-        let sql = sqlx::SqlSafeStr::into_sql_str(sql);
-        Migration::new(
-            version,
-            description.into(),
-            MigrationType::Simple,
-            sql,
-            false,
-        )
-    });
-    let migrator = Migrator::with_migrations(migrations.collect());
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    migrator.run_direct(None, &mut *transaction, false).await?;
+    migrator(MIGRATIONS)
+        .run_direct(None, &mut *transaction, false)
+        .await?;
     transaction.commit().await?;
     Ok(())
 }
 
-/// Creates the file, and the folder it lies in, for their owner alone. `SQLite` gives its log the
+/// Creates the file, and the folder it lies in, for their owner alone. SQLite gives its log the
 /// file's mode. What exists keeps its mode.
 fn create_private(path: &Path) -> io::Result<()> {
     // Closing any descriptor of a file ends the whole process's locks on it, and with them those

@@ -1,23 +1,19 @@
 //! Tests that need the statements and the connections themselves.
 
-use std::sync::Arc;
-
 use sqlx::{Row as _, SqlitePool};
-use tokio::sync::{Notify, oneshot};
-use tryon_core::{
-    error::JobErrorCode,
-    id::AccountId,
-    job::{JobState, SampleState},
-    ledger::{EntryKind, Pool},
-    limit::Limits,
-    task::Provider,
-    time::Timestamp,
+use tryon_core::{error::JobErrorCode, job::JobState};
+
+use super::SqliteStore;
+use crate::{
+    Store as _, StoreError,
+    sql::{
+        dispatch, job, key, settle,
+        statement::{Sql, query},
+        sweep,
+        tests::{assert_writable, stored_names},
+        transaction::Pools,
+    },
 };
-
-use super::{SqliteStore, dispatch, job, key, settle, sweep, transaction::write};
-use crate::{NodeState, Store, StoreError};
-
-const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
 async fn open_memory() -> SqliteStore {
     SqliteStore::open(":memory:").await.unwrap()
@@ -25,7 +21,21 @@ async fn open_memory() -> SqliteStore {
 
 // ── plans ───────────────────────────────────────────────────────────────────────────────────────
 
-/// What `SQLite` does for this statement, a step a line.
+fn writer(store: &SqliteStore) -> &SqlitePool {
+    let Pools::Sqlite { writer, .. } = &store.pools else {
+        unreachable!()
+    };
+    writer
+}
+
+fn readers(store: &SqliteStore) -> &SqlitePool {
+    let Pools::Sqlite { readers, .. } = &store.pools else {
+        unreachable!()
+    };
+    readers
+}
+
+/// What SQLite does for this statement, a step a line.
 async fn plan(pool: &SqlitePool, statement: &'static str) -> Vec<String> {
     let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
     let rows = sqlx::query(explain).fetch_all(pool).await.unwrap();
@@ -37,29 +47,30 @@ async fn plan(pool: &SqlitePool, statement: &'static str) -> Vec<String> {
 #[tokio::test]
 async fn no_hot_statement_reads_a_whole_table() {
     let store = open_memory().await;
-    let hot = [
-        (key::FIND_ACCOUNT, "api_keys"),
-        (job::FIND, "jobs_1"),
-        (job::LIST, "jobs_of_account"),
+    let hot: [(Sql, &str); 16] = [
+        (key::FIND_ACCOUNT.into(), "api_keys"),
+        (job::FIND.into(), "jobs_1"),
+        (job::LIST.into(), "jobs_of_account"),
         (
-            job::LIST_AFTER,
+            job::LIST_AFTER.into(),
             "jobs_of_account (account_id=? AND created_at<?)",
         ),
         (job::CLAIM_PREPARATION, "jobs_to_prepare"),
-        (dispatch::LIST_DUE, "samples_to_dispatch"),
+        (dispatch::LOCK_DUE, "samples_to_dispatch"),
         (dispatch::PROGRESS, "PRIMARY KEY (job_id=? AND idx=?)"),
-        (settle::JOB_PROGRESS, "PRIMARY KEY (job_id=?)"),
-        (sweep::EXPIRED_LEASES, "samples_by_lease"),
-        (sweep::OVERDUE_JOBS, "jobs_by_deadline"),
-        (sweep::ERASABLE_INPUTS, "jobs_with_inputs"),
-        (sweep::ERASABLE_OUTPUTS, "jobs_with_outputs"),
-        (sweep::NEXT_DUE, "samples_by_due"),
-        (sweep::NEXT_DUE, "samples_by_lease"),
-        (sweep::NEXT_DUE, "jobs_by_deadline"),
-        (sweep::NEXT_DUE, "jobs_in_preparation"),
+        (settle::JOB_PROGRESS.into(), "PRIMARY KEY (job_id=?)"),
+        (sweep::EXPIRED_LEASES.into(), "samples_by_lease"),
+        (sweep::OVERDUE_JOBS.into(), "jobs_by_deadline"),
+        (sweep::ERASABLE_INPUTS.into(), "jobs_with_inputs"),
+        (sweep::ERASABLE_OUTPUTS.into(), "jobs_with_outputs"),
+        (sweep::NEXT_DUE.into(), "samples_by_due"),
+        (sweep::NEXT_DUE.into(), "samples_by_lease"),
+        (sweep::NEXT_DUE.into(), "jobs_by_deadline"),
+        (sweep::NEXT_DUE.into(), "jobs_in_preparation"),
     ];
     for (statement, index) in hot {
-        let steps = plan(&store.writer, statement).await;
+        let statement = statement.sqlite;
+        let steps = plan(writer(&store), statement).await;
         assert!(
             steps.iter().any(|step| step.contains(index)),
             "{index}: {statement}\n{steps:#?}"
@@ -91,17 +102,11 @@ async fn the_schema_knows_every_name() {
     let store = open_memory().await;
     let schema: Vec<String> =
         sqlx::query_scalar("SELECT sql FROM sqlite_schema WHERE type = 'table'")
-            .fetch_all(&store.writer)
+            .fetch_all(writer(&store))
             .await
             .unwrap();
     let schema = schema.concat();
-    let names = JobState::ALL
-        .iter()
-        .map(|state| state.as_str())
-        .chain(SampleState::ALL.iter().map(|state| state.as_str()))
-        .chain(NodeState::ALL.iter().map(|state| state.as_str()))
-        .chain(EntryKind::ALL.iter().map(|kind| kind.as_str()));
-    for name in names {
+    for name in stored_names() {
         assert!(schema.contains(&format!("'{name}'")), "{name}");
     }
     for state in JobState::ALL {
@@ -120,7 +125,7 @@ async fn the_connections_are_set_up_as_promised() {
     let store = SqliteStore::open(folder.path().join("tryon.db"))
         .await
         .unwrap();
-    for pool in [&store.writer, &store.readers] {
+    for pool in [writer(&store), readers(&store)] {
         let pragma = async |statement| {
             let row = sqlx::query(statement).fetch_one(pool).await.unwrap();
             row.try_get::<i64, _>(0)
@@ -132,7 +137,7 @@ async fn the_connections_are_set_up_as_promised() {
         assert!(pragma("PRAGMA busy_timeout").await.parse::<u64>().unwrap() >= 5000);
     }
     let refused = sqlx::query("DELETE FROM accounts")
-        .execute(&store.readers)
+        .execute(readers(&store))
         .await;
     assert!(refused.is_err(), "readers read");
 }
@@ -140,85 +145,6 @@ async fn the_connections_are_set_up_as_promised() {
 // ── transactions ────────────────────────────────────────────────────────────────────────────────
 
 const INSERT_NODE: &str = "INSERT INTO nodes (name, url) VALUES ('a', 'http://a')";
-
-/// Writes that work still: no transaction was left open.
-async fn assert_writable(store: &SqliteStore) {
-    let id = AccountId::from_bytes([1; 12]);
-    store
-        .create_account(id, "", Limits::default(), NOW)
-        .await
-        .unwrap();
-    store
-        .grant_credits(id, Pool::Purchased, 1, NOW)
-        .await
-        .unwrap();
-}
-
-/// The caller goes away between the statements of its transaction.
-#[tokio::test]
-async fn a_transaction_ends_without_its_caller() {
-    let store = open_memory().await;
-    let begun = Arc::new(Notify::new());
-    let (go_on, wait) = oneshot::channel::<()>();
-    let caller = tokio::spawn({
-        let (pool, begun) = (store.writer.clone(), begun.clone());
-        async move {
-            write::<(), StoreError>(&pool, move |tx| {
-                Box::pin(async move {
-                    sqlx::query(INSERT_NODE).execute(&mut *tx).await?;
-                    begun.notify_one();
-                    wait.await.unwrap();
-                    sqlx::query("UPDATE nodes SET faults = 7")
-                        .execute(&mut *tx)
-                        .await?;
-                    Ok(())
-                })
-            })
-            .await
-        }
-    });
-    begun.notified().await;
-    caller.abort();
-    assert!(caller.await.unwrap_err().is_cancelled());
-    go_on.send(()).unwrap();
-
-    // The next in line waits for the transaction that nobody waits for any more.
-    assert_writable(&store).await;
-    assert_eq!(store.list_nodes().await.unwrap()[0].faults, 7);
-}
-
-#[tokio::test]
-async fn an_error_undoes_the_whole_transaction() {
-    let store = open_memory().await;
-    let failed = write::<(), StoreError>(&store.writer, |tx| {
-        Box::pin(async move {
-            sqlx::query(INSERT_NODE).execute(&mut *tx).await?;
-            sqlx::query(INSERT_NODE).execute(&mut *tx).await?;
-            Ok(())
-        })
-    });
-    assert!(matches!(failed.await, Err(StoreError::Database(_))));
-    assert_writable(&store).await;
-    assert_eq!(store.list_nodes().await.unwrap(), []);
-}
-
-#[tokio::test]
-async fn a_panic_undoes_the_whole_transaction_and_reaches_the_caller() {
-    let store = open_memory().await;
-    let pool = store.writer.clone();
-    let caller = tokio::spawn(async move {
-        write::<(), StoreError>(&pool, |tx| {
-            Box::pin(async move {
-                sqlx::query(INSERT_NODE).execute(&mut *tx).await?;
-                panic!("at the worst moment");
-            })
-        })
-        .await
-    });
-    assert!(caller.await.unwrap_err().is_panic());
-    assert_writable(&store).await;
-    assert_eq!(store.list_nodes().await.unwrap(), []);
-}
 
 /// A full disk ends a transaction behind the driver's back. Once there is room again the store
 /// works on, on a connection that is not believed to be inside that transaction for ever.
@@ -229,14 +155,14 @@ async fn a_full_disk_is_survived() {
         .await
         .unwrap();
     sqlx::query("PRAGMA max_page_count = 1")
-        .execute(&store.writer)
+        .execute(writer(&store))
         .await
         .unwrap();
-    let failed = write::<(), StoreError>(&store.writer, |tx| {
+    let failed = store.pools.write::<(), StoreError, _>(|tx| {
         Box::pin(async move {
-            sqlx::query(INSERT_NODE).execute(&mut *tx).await?;
-            sqlx::query("UPDATE nodes SET url = hex(zeroblob(1000000))")
-                .execute(&mut *tx)
+            query(INSERT_NODE).execute(tx).await?;
+            query("UPDATE nodes SET url = hex(zeroblob(1000000))")
+                .execute(tx)
                 .await?;
             Ok(())
         })
@@ -247,32 +173,10 @@ async fn a_full_disk_is_survived() {
     assert_eq!(error.code().as_deref(), Some("13"), "SQLITE_FULL: {error}");
 
     sqlx::query("PRAGMA max_page_count = 1000000")
-        .execute(&store.writer)
+        .execute(writer(&store))
         .await
         .unwrap();
     assert_writable(&store).await;
     assert_eq!(store.list_nodes().await.unwrap(), []);
     assert_eq!(store.audit().await.unwrap(), []);
-}
-
-#[tokio::test]
-async fn a_row_that_something_else_wrote_is_named() {
-    let store = open_memory().await;
-    let foreign = "INSERT INTO nodes (name, url, attempt) VALUES ('a', 'http://a', 'job-1')";
-    sqlx::query(foreign).execute(&store.writer).await.unwrap();
-    let read = store.list_nodes().await;
-    assert!(
-        matches!(
-            read,
-            Err(StoreError::Corrupt {
-                column: "nodes.attempt",
-                ..
-            })
-        ),
-        "{read:?}"
-    );
-    let known = store
-        .set_node_state("a", NodeState::Ready, &[Provider::Qwen])
-        .await;
-    known.unwrap();
 }

@@ -1,28 +1,30 @@
-//! Many callers, two stores on one file, and callers that go away.
+//! Many callers, two stores on one database, and callers that go away.
 
-use std::{collections::HashSet, path::Path, pin::pin, sync::Arc, task::Poll};
+use std::{collections::HashSet, pin::pin, task::Poll};
 
 use tokio::task::JoinSet;
 use tryon_core::id::{AttemptId, JobId};
-use tryon_store::{SqliteStore, Store, SubmitError};
+use tryon_store::SubmitError;
 
-use crate::fixture::{
-    at, balance, dispatch, job_id, new_job, open_jobs, output, prepare, ready_nodes, rich_account,
+use crate::{
+    fixture::{
+        account_id, at, balance, dispatch, job_id, many_jobs, new_job, open_jobs, output, prepare,
+        ready_nodes, rich_account,
+    },
+    place::Place,
 };
 
-type Shared = Arc<dyn Store>;
-
-/// Two stores on one file, as two processes have them.
-async fn open_twice(path: &Path) -> [Shared; 2] {
-    let open = async || Arc::new(SqliteStore::open(path).await.unwrap());
-    [open().await, open().await]
+on_each! {
+    many_submissions_never_overdraw,
+    no_sample_and_no_node_is_given_out_twice,
+    a_result_settles_once_however_often_it_arrives,
+    callers_that_go_away_leave_nothing_half_done,
+    two_stores_share_the_work,
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_submissions_never_overdraw() {
-    let folder = tempfile::tempdir().unwrap();
-    let stores = open_twice(&folder.path().join("tryon.db")).await;
-    let account = rich_account(&*stores[0], 30).await;
+async fn many_submissions_never_overdraw(place: &Place) {
+    let stores = place.open_twice().await;
+    let account = rich_account(&**stores[0], 30).await;
     let mut submissions = JoinSet::new();
     for number in 0..60 {
         let store = stores[number as usize % 2].clone();
@@ -38,7 +40,7 @@ async fn many_submissions_never_overdraw() {
         });
     }
     let reserved: u64 = submissions.join_all().await.iter().sum();
-    let held = balance(&*stores[0], account).await;
+    let held = balance(&**stores[0], account).await;
     assert_eq!(held.reserved, reserved);
     assert!(
         (27..=30).contains(&reserved),
@@ -47,16 +49,14 @@ async fn many_submissions_never_overdraw() {
     assert_eq!(stores[1].audit().await.unwrap(), []);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_sample_and_no_node_is_given_out_twice() {
-    let folder = tempfile::tempdir().unwrap();
-    let stores = open_twice(&folder.path().join("tryon.db")).await;
-    rich_account(&*stores[0], 100).await;
+async fn no_sample_and_no_node_is_given_out_twice(place: &Place) {
+    let stores = place.open_twice().await;
+    rich_account(&**stores[0], 100).await;
     let names: Vec<String> = (0..12).map(|number| format!("node-{number:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    ready_nodes(&*stores[0], &names).await;
+    ready_nodes(&**stores[0], &names).await;
     for number in 0..20 {
-        prepare(&*stores[0], number, 2).await;
+        prepare(&**stores[0], number, 2).await;
     }
     let mut claims = JoinSet::new();
     for number in 0..16 {
@@ -70,14 +70,12 @@ async fn no_sample_and_no_node_is_given_out_twice() {
 }
 
 /// The same callback arrives at two gateways at once, many times, with a failure among them.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_result_settles_once_however_often_it_arrives() {
-    let folder = tempfile::tempdir().unwrap();
-    let stores = open_twice(&folder.path().join("tryon.db")).await;
-    let account = rich_account(&*stores[0], 10).await;
-    ready_nodes(&*stores[0], &["a", "b", "c"]).await;
-    prepare(&*stores[0], 1, 3).await;
-    let given = dispatch(&*stores[0], 2).await;
+async fn a_result_settles_once_however_often_it_arrives(place: &Place) {
+    let stores = place.open_twice().await;
+    let account = rich_account(&**stores[0], 10).await;
+    ready_nodes(&**stores[0], &["a", "b", "c"]).await;
+    prepare(&**stores[0], 1, 3).await;
+    let given = dispatch(&**stores[0], 2).await;
     let mut callbacks = JoinSet::new();
     for number in 0..30 {
         let (store, attempt) = (stores[number % 2].clone(), given[number % 3].attempt);
@@ -89,39 +87,16 @@ async fn a_result_settles_once_however_often_it_arrives() {
         });
     }
     callbacks.join_all().await;
-    let held = balance(&*stores[0], account).await;
+    let held = balance(&**stores[0], account).await;
     assert_eq!((held.subscription, held.reserved), (7, 0));
-    assert_eq!(open_jobs(&*stores[0], account).await, 0);
+    assert_eq!(open_jobs(&**stores[0], account).await, 0);
     assert_eq!(stores[0].audit().await.unwrap(), []);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_fresh_file_can_be_opened_by_many_at_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("tryon.db");
-    let mut opening = JoinSet::new();
-    for number in 0..8 {
-        let path = path.clone();
-        opening.spawn(async move {
-            let store = SqliteStore::open(&path).await.unwrap();
-            store
-                .set_limits(crate::fixture::account_id(9), crate::fixture::many_jobs())
-                .await
-                .unwrap_err();
-            number
-        });
-    }
-    assert_eq!(opening.join_all().await.len(), 8);
-}
-
 /// Clients hang up at every point of their request; each submission happened whole or not at all.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn callers_that_go_away_leave_nothing_half_done() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(folder.path().join("tryon.db"))
-        .await
-        .unwrap();
-    let account = rich_account(&store, 200).await;
+async fn callers_that_go_away_leave_nothing_half_done(place: &Place) {
+    let store = place.open().await;
+    let account = rich_account(&**store, 200).await;
     for number in 0..100 {
         let mut submission = pin!(store.submit_job(new_job(number, 2), at(1)));
         for _ in 0..number % 4 {
@@ -133,17 +108,17 @@ async fn callers_that_go_away_leave_nothing_half_done() {
             tokio::task::yield_now().await;
         }
     }
-    // The store writes in order: what was begun above ends before this.
-    store
-        .set_limits(account, crate::fixture::many_jobs())
-        .await
-        .unwrap();
+    // What was begun above ends before this: where there is one writer, before this call; where
+    // there are several, before its connection is closed.
+    store.set_limits(account, many_jobs()).await.unwrap();
+    store.close().await;
+    let store = place.open().await;
     let mut reserved = 0;
     for number in 0..100 {
         let found = store.find_job(job_id(number)).await.unwrap();
         reserved += found.map_or(0, |job| job.samples.len() as u64);
     }
-    assert_eq!(balance(&store, account).await.reserved, reserved);
+    assert_eq!(balance(&**store, account).await.reserved, reserved);
     assert!(
         (2..=150).contains(&reserved),
         "some were begun, some were not: {reserved}"
@@ -152,15 +127,13 @@ async fn callers_that_go_away_leave_nothing_half_done() {
 }
 
 /// The whole life of many jobs, by two stores at once, with every call made twice.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_stores_share_the_work() {
-    let folder = tempfile::tempdir().unwrap();
-    let stores = open_twice(&folder.path().join("tryon.db")).await;
-    let account = rich_account(&*stores[0], 100).await;
-    ready_nodes(&*stores[0], &["a", "b", "c"]).await;
+async fn two_stores_share_the_work(place: &Place) {
+    let stores = place.open_twice().await;
+    let account = rich_account(&**stores[0], 100).await;
+    ready_nodes(&**stores[0], &["a", "b", "c"]).await;
     let jobs: Vec<JobId> = (0..20).map(job_id).collect();
     for number in 0..20 {
-        prepare(&*stores[0], number, 2).await;
+        prepare(&**stores[0], number, 2).await;
     }
     let mut workers = JoinSet::new();
     for store in stores.clone() {
@@ -179,7 +152,7 @@ async fn two_stores_share_the_work() {
                     }
                     done.push(assignment.attempt);
                 }
-                let open = open_jobs(&*store, crate::fixture::account_id(1)).await;
+                let open = open_jobs(&**store, account_id(1)).await;
                 if open == 0 {
                     return done;
                 }
@@ -201,7 +174,7 @@ async fn two_stores_share_the_work() {
                 .is_some()
         );
     }
-    let held = balance(&*stores[0], account).await;
+    let held = balance(&**stores[0], account).await;
     assert_eq!((held.subscription, held.reserved), (60, 0));
     assert_eq!(stores[0].audit().await.unwrap(), []);
 }

@@ -1,21 +1,22 @@
-//! Processes on one file that are killed in the middle of their writes.
+//! Processes on one database that are killed in the middle of their writes.
 
 use std::{
     collections::HashSet,
     env,
     io::{BufRead as _, BufReader, Write as _},
-    path::Path,
     process::{Child, ChildStdout, Command, Stdio},
 };
 
 use tokio::task::JoinSet;
 use tryon_core::id::JobId;
-use tryon_store::{SqliteStore, Store};
 
-use crate::fixture::{at, dispatch, inputs, job_id, new_job, output, ready_nodes, rich_account};
+use crate::{
+    fixture::{at, dispatch, inputs, job_id, new_job, output, ready_nodes, rich_account},
+    place::{Place, Shared, open},
+};
 
-/// The file that a child process writes to.
-const PATH: &str = "TRYON_STORE_TEST_PATH";
+/// The database that a child process writes to.
+const LOCATION: &str = "TRYON_STORE_TEST_LOCATION";
 /// The first job number of a child process.
 const FIRST: &str = "TRYON_STORE_TEST_FIRST";
 
@@ -31,9 +32,9 @@ fn say(word: &str, what: impl std::fmt::Display) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a child process of the tests beside it"]
 async fn child() {
-    let (path, first) = (env::var(PATH).unwrap(), env::var(FIRST).unwrap());
+    let (location, first) = (env::var(LOCATION).unwrap(), env::var(FIRST).unwrap());
     let first: u32 = first.parse().unwrap();
-    let store = SqliteStore::open(path).await.unwrap();
+    let store = open(&location).await;
     let mut loops = JoinSet::new();
     for lane in 0..2 {
         loops.spawn(write_jobs(store.clone(), first + lane * 10_000));
@@ -42,7 +43,7 @@ async fn child() {
     loops.join_all().await;
 }
 
-async fn write_jobs(store: SqliteStore, first: u32) {
+async fn write_jobs(store: Shared, first: u32) {
     for number in first.. {
         let job = job_id(number);
         store
@@ -57,7 +58,7 @@ async fn write_jobs(store: SqliteStore, first: u32) {
     }
 }
 
-async fn serve_jobs(store: SqliteStore) {
+async fn serve_jobs(store: Shared) {
     loop {
         for given in store.claim_dispatch(at(2), at(60), 2).await.unwrap() {
             say("claimed", given.attempt);
@@ -78,10 +79,10 @@ struct Writer {
 }
 
 impl Writer {
-    fn start(path: &Path, first: u32) -> Self {
+    fn start(place: &Place, first: u32) -> Self {
         let mut child = Command::new(env::current_exe().unwrap())
             .args(["--exact", "crash::child", "--ignored", "--nocapture"])
-            .env(PATH, path)
+            .env(LOCATION, place.location())
             .env(FIRST, first.to_string())
             .stdout(Stdio::piped())
             .spawn()
@@ -107,7 +108,7 @@ impl Writer {
     }
 }
 
-async fn check_promises(store: &SqliteStore, promises: &[(String, String)]) {
+async fn check_promises(store: &Shared, promises: &[(String, String)]) {
     assert_eq!(store.audit().await.unwrap(), []);
     for (word, what) in promises {
         let job: JobId = what[..24].parse().unwrap();
@@ -126,29 +127,31 @@ async fn check_promises(store: &SqliteStore, promises: &[(String, String)]) {
     }
 }
 
-#[tokio::test]
-async fn a_killed_process_leaves_what_it_promised_and_nothing_half_done() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("tryon.db");
-    let store = SqliteStore::open(&path).await.unwrap();
-    rich_account(&store, 1_000_000).await;
+on_each! {
+    a_killed_process_leaves_what_it_promised_and_nothing_half_done,
+    two_processes_never_claim_the_same_attempt,
+}
+
+async fn a_killed_process_leaves_what_it_promised_and_nothing_half_done(place: &Place) {
+    let store = place.open().await;
+    rich_account(&**store, 1_000_000).await;
     let mut promises = Vec::new();
     for round in 0..8 {
-        ready_nodes(&store, &["a", "b", "c"]).await;
-        let mut writer = Writer::start(&path, round * 100_000);
+        ready_nodes(&**store, &["a", "b", "c"]).await;
+        let mut writer = Writer::start(place, round * 100_000);
         promises.extend(writer.read(15 + 37 * round as usize));
         promises.extend(writer.kill());
+        place.end_connections().await;
         check_promises(&store, &promises).await;
         release_nodes(&store).await;
     }
     store.close().await;
     // Not only the log's reader knows: the file alone does.
-    let store = SqliteStore::open(&path).await.unwrap();
-    check_promises(&store, &promises).await;
+    check_promises(&place.open().await, &promises).await;
 }
 
 /// What the killed process had claimed is given up, as the sweep does when the lease runs out.
-async fn release_nodes(store: &SqliteStore) {
+async fn release_nodes(store: &Shared) {
     for lease in store.list_expired_leases(at(60), 1000).await.unwrap() {
         assert!(store.defer_attempt(lease.attempt, at(1)).await.unwrap());
     }
@@ -156,14 +159,11 @@ async fn release_nodes(store: &SqliteStore) {
     assert!(nodes.iter().all(|node| node.attempt.is_none()), "{nodes:?}");
 }
 
-#[tokio::test]
-async fn two_processes_never_claim_the_same_attempt() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("tryon.db");
-    let store = SqliteStore::open(&path).await.unwrap();
-    rich_account(&store, 1_000_000).await;
-    ready_nodes(&store, &["a", "b", "c"]).await;
-    let mut writers = [0, 100_000].map(|first| Writer::start(&path, first));
+async fn two_processes_never_claim_the_same_attempt(place: &Place) {
+    let store = place.open().await;
+    rich_account(&**store, 1_000_000).await;
+    ready_nodes(&**store, &["a", "b", "c"]).await;
+    let mut writers = [0, 100_000].map(|first| Writer::start(place, first));
     let mut said = Vec::new();
     for writer in &mut writers {
         said.extend(writer.read(150));
@@ -179,5 +179,5 @@ async fn two_processes_never_claim_the_same_attempt() {
     assert_eq!(claimed.len(), distinct.len());
     assert!(claimed.len() > 20, "{}", claimed.len());
     check_promises(&store, &said).await;
-    assert!(dispatch(&store, 2).await.len() <= 3);
+    assert!(dispatch(&**store, 2).await.len() <= 3);
 }

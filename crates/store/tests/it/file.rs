@@ -2,6 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
+use tokio::task::JoinSet;
 use tryon_store::{SqliteStore, Store, StoreError};
 
 use crate::fixture::{account_id, at, many_jobs, rich_account, submit};
@@ -86,7 +87,7 @@ async fn a_schema_of_another_version_is_refused() {
     let path = folder.path().join("tryon.db");
     SqliteStore::open(&path).await.unwrap().close().await;
     let changed = "UPDATE _sqlx_migrations SET version = 9999";
-    crate::corruption::execute(&path, changed).await.unwrap();
+    crate::place::execute(&path, changed).await.unwrap();
     assert!(matches!(
         SqliteStore::open(&path).await,
         Err(StoreError::Migration(_))
@@ -103,8 +104,13 @@ async fn a_store_that_is_opened_to_read_writes_nothing() {
     assert!(!path.exists());
 
     let live = SqliteStore::open(&path).await.unwrap();
-    rich_account(&live, 5).await;
     let reading = SqliteStore::open_to_read(&path).await.unwrap();
+    check_reading(&live, &reading).await;
+}
+
+/// `reading` sees what `live` stores, and changes nothing.
+pub(crate) async fn check_reading(live: &dyn Store, reading: &dyn Store) {
+    rich_account(live, 5).await;
     assert_eq!(reading.audit().await.unwrap(), []);
     let account = live.find_account(account_id(1)).await.unwrap();
     assert_eq!(reading.find_account(account_id(1)).await.unwrap(), account);
@@ -130,7 +136,7 @@ async fn a_store_that_is_opened_to_read_keeps_its_schema() {
 
     SqliteStore::open(&path).await.unwrap().close().await;
     let changed = "UPDATE _sqlx_migrations SET version = 9999";
-    crate::corruption::execute(&path, changed).await.unwrap();
+    crate::place::execute(&path, changed).await.unwrap();
     let before = fs::read(&path).unwrap();
     let refused = SqliteStore::open_to_read(&path).await;
     assert!(matches!(
@@ -138,6 +144,24 @@ async fn a_store_that_is_opened_to_read_keeps_its_schema() {
         Err(StoreError::OtherSchema { found: 9999, .. })
     ));
     assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_fresh_file_can_be_opened_by_many_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tryon.db");
+    let mut opening = JoinSet::new();
+    for _ in 0..8 {
+        let path = path.clone();
+        opening.spawn(async move {
+            let store = SqliteStore::open(&path).await.unwrap();
+            store
+                .set_limits(account_id(9), many_jobs())
+                .await
+                .unwrap_err();
+        });
+    }
+    assert_eq!(opening.join_all().await.len(), 8);
 }
 
 #[tokio::test]

@@ -1,8 +1,5 @@
 //! Accounts, jobs and nodes to test with, and the moments they act at.
 
-use std::sync::Arc;
-
-use tempfile::TempDir;
 use tryon_core::{
     category::Category,
     error::{JobError, JobErrorCode},
@@ -13,31 +10,8 @@ use tryon_core::{
     time::Timestamp,
 };
 use tryon_store::{
-    Assignment, NewJob, NodeSpec, NodeState, Output, Pair, Plan, Request, Source, SqliteStore,
-    Store,
+    Assignment, NewJob, NodeSpec, NodeState, Output, Pair, Plan, Request, Source, Store,
 };
-
-/// A store that lasts as long as this.
-pub(crate) struct Opened {
-    pub(crate) store: Arc<dyn Store>,
-    _folder: Option<TempDir>,
-}
-
-pub(crate) async fn sqlite_file() -> Opened {
-    let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(folder.path().join("tryon.db")).await;
-    Opened {
-        store: Arc::new(store.unwrap()),
-        _folder: Some(folder),
-    }
-}
-
-pub(crate) async fn sqlite_memory() -> Opened {
-    Opened {
-        store: Arc::new(SqliteStore::open(":memory:").await.unwrap()),
-        _folder: None,
-    }
-}
 
 /// This many seconds after the start of the test.
 pub(crate) fn at(seconds: i64) -> Timestamp {

@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test states what it expects")]
 
+// First, for its macros.
+#[macro_use]
+mod place;
+
 mod concurrency;
 mod conformance;
 mod corruption;
@@ -9,3 +13,4 @@ mod crash;
 mod file;
 mod fixture;
 mod model;
+mod server;

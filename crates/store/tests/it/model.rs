@@ -14,12 +14,13 @@ use tryon_core::{
     limit::Limits,
     task::Provider::{self, Preview, Qwen},
 };
-use tryon_store::{
-    Assignment, Job, Lost, NewJob, Settled, SqliteStore, Store, StoreError, SubmitError,
-};
+use tryon_store::{Assignment, Job, Lost, NewJob, Settled, StoreError, SubmitError};
 
-use crate::fixture::{
-    account_id, at, attempt_of, error, inputs, job_id, new_job, output, plan, set_ready, spec,
+use crate::{
+    fixture::{
+        account_id, at, attempt_of, error, inputs, job_id, new_job, output, plan, set_ready, spec,
+    },
+    place::{Place, Shared},
 };
 
 const ACCOUNTS: u8 = 2;
@@ -120,7 +121,7 @@ impl ModelJob {
 
 /// The store as it should be, and the one that is tested.
 struct Model {
-    store: SqliteStore,
+    store: Shared,
     now: i64,
     balances: BTreeMap<AccountId, Balance>,
     jobs: Vec<ModelJob>,
@@ -129,8 +130,7 @@ struct Model {
 }
 
 impl Model {
-    async fn new() -> Self {
-        let store = SqliteStore::open(":memory:").await.unwrap();
+    async fn new(store: Shared) -> Self {
         let limits = Limits {
             concurrent_jobs: CONCURRENT_JOBS,
             ..Limits::default()
@@ -150,7 +150,7 @@ impl Model {
             .await
             .unwrap();
         for (name, providers) in NODES {
-            set_ready(&store, name, providers).await;
+            set_ready(&**store, name, providers).await;
         }
         Self {
             store,
@@ -590,7 +590,7 @@ impl Model {
             check_job(job, &found);
         }
         for (name, attempt) in &self.nodes {
-            assert_eq!(attempt_of(&self.store, name).await, *attempt, "{name}");
+            assert_eq!(attempt_of(&**self.store, name).await, *attempt, "{name}");
         }
         assert_eq!(self.store.audit().await?, []);
         Ok(())
@@ -647,26 +647,43 @@ fn check_job(job: &ModelJob, found: &Job) {
     }
 }
 
+/// Whatever happened, a sweep after every deadline leaves no job open and no credit reserved.
+async fn live(place: Place, steps: Vec<Step>) {
+    let mut model = Model::new(place.open().await).await;
+    for step in steps {
+        model.make(step).await;
+        model.check().await.unwrap();
+    }
+    model.now += 1000;
+    model.sweep().await;
+    model.check().await.unwrap();
+    assert!(model.balances.values().all(|balance| balance.reserved == 0));
+    assert!(model.jobs.iter().all(|job| !job.is_open()));
+    model.store.close().await;
+}
+
+fn run(life: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(life);
+}
+
 proptest! {
     #![proptest_config(Config { cases: 96, ..Config::default() })]
 
     #[test]
-    fn the_store_does_what_the_model_does(steps in prop::collection::vec(step(), 1..80)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut model = Model::new().await;
-            for step in steps {
-                model.make(step).await;
-                model.check().await.unwrap();
-            }
-            // Whatever happened, a sweep after every deadline leaves no job open and no credit
-            // reserved.
-            model.now += 1000;
-            model.sweep().await;
-            model.check().await.unwrap();
-            prop_assert!(model.balances.values().all(|balance| balance.reserved == 0));
-            prop_assert!(model.jobs.iter().all(|job| !job.is_open()));
-            Ok(())
-        })?;
+    fn sqlite_does_what_the_model_does(steps in prop::collection::vec(step(), 1..80)) {
+        run(async { live(Place::memory().await, steps).await });
+    }
+}
+
+proptest! {
+    // Each makes a database of its own.
+    #![proptest_config(Config { cases: 24, ..Config::default() })]
+
+    #[test]
+    fn postgres_does_what_the_model_does(steps in prop::collection::vec(step(), 1..80)) {
+        run(async { live(Place::postgres().await, steps).await });
     }
 }

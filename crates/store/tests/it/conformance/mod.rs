@@ -14,20 +14,21 @@ macro_rules! cases {
             $(
                 #[tokio::test]
                 async fn $case() {
-                    let opened = $open().await;
-                    crate::conformance::$subject::$case(&*opened.store).await;
-                    assert_eq!(opened.store.audit().await.unwrap(), []);
+                    let place = $open().await;
+                    let store = place.open().await;
+                    crate::conformance::$subject::$case(&**store).await;
+                    assert_eq!(store.audit().await.unwrap(), []);
                 }
             )+
         })+
     };
 }
 
-/// Runs the suite on the stores that `$open` opens; the ledger is audited after each test.
+/// Runs the suite on a store at each place that `$open` makes; the ledger is audited after each test.
 macro_rules! conformance {
     ($backend:ident) => {
         mod $backend {
-            cases! { crate::fixture::$backend;
+            cases! { crate::place::Place::$backend;
                 account {
                     an_account_starts_without_credits,
                     accounts_are_listed_oldest_first,
@@ -89,6 +90,7 @@ macro_rules! conformance {
                     a_job_ends_once,
                     after_the_end_nothing_counts,
                     an_unprepared_job_can_be_ended,
+                    a_reason_may_hold_any_character,
                 }
                 sweep {
                     leases_that_ran_out_are_listed_oldest_first,
@@ -112,5 +114,6 @@ macro_rules! conformance {
     };
 }
 
-conformance!(sqlite_file);
-conformance!(sqlite_memory);
+conformance!(sqlite);
+conformance!(memory);
+conformance!(postgres);

@@ -1,12 +1,15 @@
 use tryon_core::{
-    error::JobErrorCode::{
-        Cancelled, ImageLoadError, PipelineError, PoseError, ProcessingError, Timeout,
+    error::{
+        JobError,
+        JobErrorCode::{
+            Cancelled, ImageLoadError, PipelineError, PoseError, ProcessingError, Timeout,
+        },
     },
     id::{AttemptId, JobId},
     job::{JobEnd, JobState, SampleState},
     ledger::Pool,
 };
-use tryon_store::{Job, Lost, Settled, Store};
+use tryon_store::{Job, Lost, Output, Settled, Store};
 
 use crate::fixture::{
     at, attempt_of, balance, dispatch, dispatch_one, dispatched_job, error, job_id, open_jobs,
@@ -383,4 +386,34 @@ pub(super) async fn an_unprepared_job_can_be_ended(store: &dyn Store) {
             .unwrap(),
         None
     );
+}
+
+/// A node may say anything: what a backend cannot keep must not keep a job from ending.
+pub(super) async fn a_reason_may_hold_any_character(store: &dyn Store) {
+    rich_account(store, 10).await;
+    let attempt = dispatched_job(store, 1, "a").await;
+    let reason = JobError::new(PoseError, "no\0where \u{1f9e5} 'quoted' \\u0000");
+    let settled = store.fail_sample(attempt, reason.clone(), at(2)).await;
+    assert!(matches!(
+        settled,
+        Ok(Settled::Recorded { job_end: Some(_) })
+    ));
+    let kept = find(store, job_id(1)).await.error.unwrap().message;
+    assert_eq!(kept.replace('\u{fffd}', "\0"), reason.message);
+
+    let attempt = dispatched_job(store, 2, "a").await;
+    let image = Output {
+        model_version: "v\0.1 \\u0000".to_owned(),
+        ..output("x")
+    };
+    store
+        .complete_sample(attempt, image.clone(), at(3))
+        .await
+        .unwrap();
+    let kept = find(store, job_id(2)).await.samples[0]
+        .output
+        .clone()
+        .unwrap();
+    let kept = kept.model_version.replace('\u{fffd}', "\0");
+    assert_eq!(kept, image.model_version);
 }

@@ -1,28 +1,28 @@
 //! What fell due: leases, deadlines, pictures to erase.
 
-use sqlx::{SqliteConnection, SqlitePool};
 use tryon_core::{id::JobId, time::Timestamp};
 
+use super::statement::{Connection, query};
 use crate::{
     record::{Erasable, ExpiredLease, Source},
     row::{InputsRow, LeaseRow, OutputRow, parse},
     store::StoreError,
 };
 
-pub(super) const EXPIRED_LEASES: &str = "
+pub(crate) const EXPIRED_LEASES: &str = "
     SELECT job_id, idx, attempt, state, node FROM samples WHERE lease_until <= $1
     ORDER BY lease_until LIMIT $2";
 
-pub(super) const OVERDUE_JOBS: &str = "
+pub(crate) const OVERDUE_JOBS: &str = "
     SELECT id FROM jobs WHERE ended_at IS NULL AND deadline <= $1
     ORDER BY deadline, id LIMIT $2";
 
-pub(super) const ERASABLE_INPUTS: &str = "
+pub(crate) const ERASABLE_INPUTS: &str = "
     SELECT id, sources, inputs FROM jobs
     WHERE ended_at IS NOT NULL AND inputs_erased_at IS NULL
     ORDER BY ended_at LIMIT $1";
 
-pub(super) const ERASABLE_OUTPUTS: &str = "
+pub(crate) const ERASABLE_OUTPUTS: &str = "
     SELECT s.job_id, s.output
     FROM (
         SELECT id, ended_at FROM jobs
@@ -40,7 +40,7 @@ const OUTPUTS_ERASED: &str = "
     UPDATE jobs SET outputs_erased_at = $2
     WHERE id = $1 AND ended_at IS NOT NULL AND outputs_erased_at IS NULL";
 
-pub(super) const NEXT_DUE: &str = "
+pub(crate) const NEXT_DUE: &str = "
     SELECT MIN(at) FROM (
         SELECT MIN(due_at) AS at FROM samples WHERE due_at > $1
         UNION ALL
@@ -54,38 +54,38 @@ pub(super) const NEXT_DUE: &str = "
         SELECT MIN(hold_until) FROM nodes WHERE hold_until > $1) AS due";
 
 pub(super) async fn list_expired_leases(
-    pool: &SqlitePool,
+    connection: &mut Connection<'_>,
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<ExpiredLease>, StoreError> {
-    let rows: Vec<LeaseRow> = sqlx::query_as(EXPIRED_LEASES)
-        .bind(now.as_millis())
+    let rows: Vec<LeaseRow> = query(EXPIRED_LEASES)
+        .bind(now)
         .bind(limit)
-        .fetch_all(pool)
+        .fetch_all(connection)
         .await?;
     rows.into_iter().map(ExpiredLease::try_from).collect()
 }
 
 pub(super) async fn list_overdue_jobs(
-    pool: &SqlitePool,
+    connection: &mut Connection<'_>,
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<JobId>, StoreError> {
-    let ids: Vec<String> = sqlx::query_scalar(OVERDUE_JOBS)
-        .bind(now.as_millis())
+    let ids: Vec<(String,)> = query(OVERDUE_JOBS)
+        .bind(now)
         .bind(limit)
-        .fetch_all(pool)
+        .fetch_all(connection)
         .await?;
-    ids.iter().map(|id| parse("jobs.id", id)).collect()
+    ids.iter().map(|(id,)| parse("jobs.id", id)).collect()
 }
 
 pub(super) async fn list_erasable_inputs(
-    pool: &SqlitePool,
+    connection: &mut Connection<'_>,
     limit: u32,
 ) -> Result<Vec<Erasable>, StoreError> {
-    let rows: Vec<InputsRow> = sqlx::query_as(ERASABLE_INPUTS)
+    let rows: Vec<InputsRow> = query(ERASABLE_INPUTS)
         .bind(limit)
-        .fetch_all(pool)
+        .fetch_all(connection)
         .await?;
     rows.into_iter().map(kept_inputs).collect()
 }
@@ -112,14 +112,14 @@ fn kept_inputs(row: InputsRow) -> Result<Erasable, StoreError> {
 }
 
 pub(super) async fn list_erasable_outputs(
-    pool: &SqlitePool,
+    connection: &mut Connection<'_>,
     ended_before: Timestamp,
     limit: u32,
 ) -> Result<Vec<Erasable>, StoreError> {
-    let rows: Vec<OutputRow> = sqlx::query_as(ERASABLE_OUTPUTS)
-        .bind(ended_before.as_millis())
+    let rows: Vec<OutputRow> = query(ERASABLE_OUTPUTS)
+        .bind(ended_before)
         .bind(limit)
-        .fetch_all(pool)
+        .fetch_all(connection)
         .await?;
     gather_outputs(rows)
 }
@@ -140,7 +140,7 @@ fn gather_outputs(rows: Vec<OutputRow>) -> Result<Vec<Erasable>, StoreError> {
 }
 
 pub(super) async fn mark_inputs_erased(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     job: JobId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -148,7 +148,7 @@ pub(super) async fn mark_inputs_erased(
 }
 
 pub(super) async fn mark_outputs_erased(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     job: JobId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -156,26 +156,23 @@ pub(super) async fn mark_outputs_erased(
 }
 
 async fn mark(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     sql: &'static str,
     job: JobId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(sql)
+    query(sql)
         .bind(job.to_string())
-        .bind(now.as_millis())
+        .bind(now)
         .execute(connection)
         .await?;
     Ok(())
 }
 
 pub(super) async fn next_due(
-    pool: &SqlitePool,
+    connection: &mut Connection<'_>,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
-    let at: Option<i64> = sqlx::query_scalar(NEXT_DUE)
-        .bind(now.as_millis())
-        .fetch_one(pool)
-        .await?;
+    let (at,): (Option<i64>,) = query(NEXT_DUE).bind(now).fetch_one(connection).await?;
     Ok(at.map(Timestamp::from_millis))
 }

@@ -1,8 +1,8 @@
 //! Nodes.
 
-use sqlx::{SqliteConnection, SqlitePool, types::Json};
 use tryon_core::{id::AttemptId, task::Provider, time::Timestamp};
 
+use super::statement::{Connection, json, query};
 use crate::{
     record::{Node, NodeSpec, NodeState},
     row::{NodeRow, number},
@@ -15,7 +15,8 @@ const UPSERT: &str = "
     ON CONFLICT (name) DO UPDATE SET url = excluded.url, state = 'unknown'
     WHERE nodes.url <> excluded.url";
 
-const NAMES: &str = "SELECT name FROM nodes";
+/// In order, as the insertions below are: two gateways that start at once do not block each other.
+const NAMES: &str = "SELECT name FROM nodes ORDER BY name";
 
 const REMOVE: &str = "DELETE FROM nodes WHERE name = $1";
 
@@ -38,106 +39,102 @@ const ASSIGN: &str = "
 const FREE: &str = "UPDATE nodes SET attempt = NULL WHERE attempt = $1";
 
 pub(super) async fn sync(
-    connection: &mut SqliteConnection,
-    specs: Vec<NodeSpec>,
+    connection: &mut Connection<'_>,
+    mut specs: Vec<NodeSpec>,
 ) -> Result<(), StoreError> {
-    let known: Vec<String> = sqlx::query_scalar(NAMES)
-        .fetch_all(&mut *connection)
-        .await?;
+    specs.sort_by(|a, b| a.name.cmp(&b.name));
+    let known: Vec<(String,)> = query(NAMES).fetch_all(connection).await?;
     let is_configured = |name: &String| specs.iter().any(|spec| spec.name == *name);
-    for name in known.iter().filter(|name| !is_configured(name)) {
-        sqlx::query(REMOVE)
-            .bind(name)
-            .execute(&mut *connection)
+    for (name,) in known.iter().filter(|(name,)| !is_configured(name)) {
+        query(REMOVE)
+            .bind(name.as_str())
+            .execute(connection)
             .await?;
     }
     for NodeSpec { name, url } in &specs {
-        sqlx::query(UPSERT)
-            .bind(name)
-            .bind(url)
-            .execute(&mut *connection)
+        query(UPSERT)
+            .bind(name.as_str())
+            .bind(url.as_str())
+            .execute(connection)
             .await?;
     }
     Ok(())
 }
 
-pub(super) async fn list(pool: &SqlitePool) -> Result<Vec<Node>, StoreError> {
-    let rows: Vec<NodeRow> = sqlx::query_as(LIST).fetch_all(pool).await?;
+pub(super) async fn list(connection: &mut Connection<'_>) -> Result<Vec<Node>, StoreError> {
+    let rows: Vec<NodeRow> = query(LIST).fetch_all(connection).await?;
     rows.into_iter().map(Node::try_from).collect()
 }
 
 pub(super) async fn set_state(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     name: String,
     state: NodeState,
     providers: Vec<Provider>,
 ) -> Result<(), StoreError> {
-    sqlx::query(SET_STATE)
+    query(SET_STATE)
         .bind(name)
         .bind(state.as_str())
-        .bind(Json(providers))
+        .bind(json(&providers))
         .execute(connection)
         .await?;
     Ok(())
 }
 
 pub(super) async fn hold(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     name: String,
     until: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(HOLD)
+    query(HOLD)
         .bind(name)
-        .bind(until.as_millis())
+        .bind(until)
         .execute(connection)
         .await?;
     Ok(())
 }
 
 pub(super) async fn count_fault(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     name: String,
 ) -> Result<u32, StoreError> {
-    let faults: Option<i64> = sqlx::query_scalar(COUNT_FAULT)
+    let faults: Option<(i64,)> = query(COUNT_FAULT)
         .bind(name)
         .fetch_optional(connection)
         .await?;
-    number("nodes.faults", faults.unwrap_or(0))
+    number("nodes.faults", faults.map_or(0, |(faults,)| faults))
 }
 
 pub(super) async fn clear_faults(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     name: String,
 ) -> Result<(), StoreError> {
-    sqlx::query(CLEAR_FAULTS)
-        .bind(name)
-        .execute(connection)
-        .await?;
+    query(CLEAR_FAULTS).bind(name).execute(connection).await?;
     Ok(())
 }
 
 /// Marks an idle node. False when it is not idle any more.
 pub(super) async fn assign(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     name: &str,
     attempt: AttemptId,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query(ASSIGN)
+    let done = query(ASSIGN)
         .bind(name)
         .bind(attempt.to_string())
-        .bind(now.as_millis())
+        .bind(now)
         .execute(connection)
         .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(done == 1)
 }
 
 /// The node that works on this attempt, if one does, is idle again.
 pub(super) async fn free(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     attempt: AttemptId,
 ) -> Result<(), StoreError> {
-    sqlx::query(FREE)
+    query(FREE)
         .bind(attempt.to_string())
         .execute(connection)
         .await?;

@@ -1,12 +1,14 @@
 //! API keys.
 
-use sqlx::{SqliteConnection, SqlitePool};
 use tryon_core::{
     id::{AccountId, KeyId},
     time::Timestamp,
 };
 
-use super::account::account_columns;
+use super::{
+    account::account_columns,
+    statement::{Connection, query},
+};
 use crate::{
     record::{Account, Key, NewKey},
     row::{KeyRow, KeyedAccountRow, parse},
@@ -17,7 +19,7 @@ const CREATE: &str = "
     INSERT INTO api_keys (id, account_id, name, prefix, hash, created_at)
     VALUES ($1, $2, $3, $4, $5, $6)";
 
-pub(super) const FIND_ACCOUNT: &str = concat!(
+pub(crate) const FIND_ACCOUNT: &str = concat!(
     "SELECT k.id AS key_id, ",
     account_columns!(),
     " FROM api_keys AS k JOIN accounts AS a ON a.id = k.account_id
@@ -32,17 +34,17 @@ const REVOKE: &str = "
     UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
 
 pub(super) async fn create(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     key: NewKey,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let inserted = sqlx::query(CREATE)
+    let inserted = query(CREATE)
         .bind(key.id.to_string())
         .bind(key.account.to_string())
         .bind(key.name)
         .bind(key.prefix)
-        .bind(key.hash.to_vec())
-        .bind(now.as_millis())
+        .bind(&key.hash)
+        .bind(now)
         .execute(connection)
         .await;
     match inserted {
@@ -55,34 +57,37 @@ pub(super) async fn create(
 }
 
 pub(super) async fn find_account(
-    pool: &SqlitePool,
-    hash: &[u8; 32],
+    connection: &mut Connection<'_>,
+    hash: [u8; 32],
 ) -> Result<Option<(KeyId, Account)>, StoreError> {
-    let row: Option<KeyedAccountRow> = sqlx::query_as(FIND_ACCOUNT)
-        .bind(hash.to_vec())
-        .fetch_optional(pool)
+    let row: Option<KeyedAccountRow> = query(FIND_ACCOUNT)
+        .bind(&hash)
+        .fetch_optional(connection)
         .await?;
     row.map(|row| Ok((parse("api_keys.id", &row.key_id)?, row.account.try_into()?)))
         .transpose()
 }
 
-pub(super) async fn list(pool: &SqlitePool, account: AccountId) -> Result<Vec<Key>, StoreError> {
-    let rows: Vec<KeyRow> = sqlx::query_as(LIST)
+pub(super) async fn list(
+    connection: &mut Connection<'_>,
+    account: AccountId,
+) -> Result<Vec<Key>, StoreError> {
+    let rows: Vec<KeyRow> = query(LIST)
         .bind(account.to_string())
-        .fetch_all(pool)
+        .fetch_all(connection)
         .await?;
     rows.into_iter().map(Key::try_from).collect()
 }
 
 pub(super) async fn revoke(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     id: KeyId,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query(REVOKE)
+    let done = query(REVOKE)
         .bind(id.to_string())
-        .bind(now.as_millis())
+        .bind(now)
         .execute(connection)
         .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(done == 1)
 }

@@ -1,6 +1,5 @@
 //! Accounts.
 
-use sqlx::{SqliteConnection, SqlitePool};
 use tryon_core::{
     id::AccountId,
     ledger::{Balance, Pool},
@@ -8,12 +7,11 @@ use tryon_core::{
     time::Timestamp,
 };
 
-use super::ledger;
-use crate::{
-    record::Account,
-    row::{AccountRow, BalanceRow},
-    store::StoreError,
+use super::{
+    ledger,
+    statement::{Connection, query},
 };
+use crate::{record::Account, row::AccountRow, store::StoreError};
 
 /// The columns of an [`AccountRow`] of `accounts AS a`.
 macro_rules! account_columns {
@@ -47,47 +45,48 @@ const SET_LIMITS: &str = "
         concurrent_jobs = $5
     WHERE id = $1";
 
-const BALANCE: &str = "SELECT subscription, purchased, reserved FROM accounts WHERE id = $1";
-
 pub(super) async fn create(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     id: AccountId,
     name: String,
     limits: Limits,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(CREATE)
+    query(CREATE)
         .bind(id.to_string())
         .bind(name)
         .bind(limits.tryon_per_minute)
         .bind(limits.status_per_minute)
         .bind(limits.credits_per_minute)
         .bind(limits.concurrent_jobs)
-        .bind(now.as_millis())
+        .bind(now)
         .execute(connection)
         .await?;
     Ok(())
 }
 
-pub(super) async fn find(pool: &SqlitePool, id: AccountId) -> Result<Option<Account>, StoreError> {
-    let row: Option<AccountRow> = sqlx::query_as(FIND)
+pub(super) async fn find(
+    connection: &mut Connection<'_>,
+    id: AccountId,
+) -> Result<Option<Account>, StoreError> {
+    let row: Option<AccountRow> = query(FIND)
         .bind(id.to_string())
-        .fetch_optional(pool)
+        .fetch_optional(connection)
         .await?;
     row.map(Account::try_from).transpose()
 }
 
-pub(super) async fn list(pool: &SqlitePool) -> Result<Vec<Account>, StoreError> {
-    let rows: Vec<AccountRow> = sqlx::query_as(LIST).fetch_all(pool).await?;
+pub(super) async fn list(connection: &mut Connection<'_>) -> Result<Vec<Account>, StoreError> {
+    let rows: Vec<AccountRow> = query(LIST).fetch_all(connection).await?;
     rows.into_iter().map(Account::try_from).collect()
 }
 
 pub(super) async fn set_limits(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     id: AccountId,
     limits: Limits,
 ) -> Result<(), StoreError> {
-    let done = sqlx::query(SET_LIMITS)
+    let done = query(SET_LIMITS)
         .bind(id.to_string())
         .bind(limits.tryon_per_minute)
         .bind(limits.status_per_minute)
@@ -95,27 +94,18 @@ pub(super) async fn set_limits(
         .bind(limits.concurrent_jobs)
         .execute(connection)
         .await?;
-    match done.rows_affected() {
+    match done {
         0 => Err(StoreError::NoSuchAccount(id)),
         _ => Ok(()),
     }
 }
 
 pub(super) async fn grant(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     id: AccountId,
     pool: Pool,
     amount: u32,
     now: Timestamp,
 ) -> Result<Balance, StoreError> {
-    let row: Option<BalanceRow> = sqlx::query_as(BALANCE)
-        .bind(id.to_string())
-        .fetch_optional(&mut *connection)
-        .await?;
-    let balance = Balance::try_from(row.ok_or(StoreError::NoSuchAccount(id))?)?;
-    let movement = Balance::grant(pool, amount);
-    ledger::record(connection, id, None, &movement, now).await?;
-    Ok(balance
-        .after(&movement)
-        .expect("BUG: a grant takes nothing away"))
+    ledger::record(connection, id, None, &Balance::grant(pool, amount), now).await
 }

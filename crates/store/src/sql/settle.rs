@@ -1,6 +1,5 @@
 //! Ending samples and jobs, and paying for them.
 
-use sqlx::{SqliteConnection, types::Json};
 use tryon_core::{
     error::JobError,
     id::{AttemptId, JobId},
@@ -9,7 +8,10 @@ use tryon_core::{
     time::Timestamp,
 };
 
-use super::{dispatch, ledger, node};
+use super::{
+    dispatch, job, ledger, node,
+    statement::{Connection, json, query},
+};
 use crate::{
     record::{Lost, Output, Settled},
     row::{BalanceRow, Progress, ProgressRow, ReservationRow},
@@ -28,7 +30,7 @@ const FAIL: &str = "
     WHERE job_id = $1 AND idx = $2 AND attempt = $3
         AND state IN ('queued', 'dispatched', 'running')";
 
-pub(super) const JOB_PROGRESS: &str = "
+pub(crate) const JOB_PROGRESS: &str = "
     SELECT idx, state, attempt, lost, error_name, error_message FROM samples
     WHERE job_id = $1 ORDER BY idx";
 
@@ -44,7 +46,7 @@ const CLOSE_JOB: &str = "
 const IS_OPEN: &str = "SELECT COUNT(*) FROM jobs WHERE id = $1 AND ended_at IS NULL";
 
 pub(super) async fn complete_sample(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     attempt: AttemptId,
     output: Output,
     now: Timestamp,
@@ -58,21 +60,21 @@ pub(super) async fn complete_sample(
     // An earlier attempt's image ends the current one, so it is the current one's node that is
     // done with this sample.
     let current = attempt.sample.attempt(progress.attempt);
-    let done = sqlx::query(SUCCEED)
+    let done = query(SUCCEED)
         .bind(current.sample.job.to_string())
         .bind(current.sample.index)
         .bind(current.number)
-        .bind(Json(output))
-        .execute(&mut *connection)
+        .bind(json(&output))
+        .execute(connection)
         .await?;
-    expect_one(&done)?;
+    expect_one(done)?;
     node::free(connection, current).await?;
     let job_end = settle_if_ended(connection, attempt.sample.job, now).await?;
     Ok(Settled::Recorded { job_end })
 }
 
 pub(super) async fn fail_sample(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     attempt: AttemptId,
     error: JobError,
     now: Timestamp,
@@ -89,7 +91,7 @@ pub(super) async fn fail_sample(
 }
 
 /// An attempt that came to nothing.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Loss {
     pub(super) attempt: AttemptId,
     /// When the sample may be dispatched again.
@@ -101,11 +103,12 @@ pub(super) struct Loss {
 }
 
 pub(super) async fn lose_attempt(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     loss: Loss,
     now: Timestamp,
 ) -> Result<Lost, StoreError> {
     let attempt = loss.attempt;
+    job::lock(connection, attempt.sample.job).await?;
     let progress = dispatch::find_progress(connection, attempt.sample).await?;
     let Some(current) = progress.filter(|progress| progress.is_current(attempt.number)) else {
         return Ok(Lost::Stale);
@@ -120,11 +123,12 @@ pub(super) async fn lose_attempt(
 }
 
 pub(super) async fn end_job(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     job: JobId,
     error: JobError,
     now: Timestamp,
 ) -> Result<Option<JobEnd>, StoreError> {
+    job::lock(connection, job).await?;
     if !is_open(connection, job).await? {
         return Ok(None);
     }
@@ -146,45 +150,47 @@ pub(super) async fn end_job(
     Ok(Some(end))
 }
 
-/// How far the sample of an attempt is; `None` where there never was such an attempt.
+/// How far the sample of an attempt is; `None` where there never was such an attempt. Its job is
+/// locked.
 async fn find_attempted(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     attempt: AttemptId,
 ) -> Result<Option<Progress>, StoreError> {
+    job::lock(connection, attempt.sample.job).await?;
     let progress = dispatch::find_progress(connection, attempt.sample).await?;
     Ok(progress.filter(|progress| (1..=progress.attempt).contains(&attempt.number)))
 }
 
 /// Ends a sample that has not ended, and frees the node that works on it.
 async fn fail(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     current: AttemptId,
     error: &JobError,
     lost: bool,
 ) -> Result<(), StoreError> {
-    let done = sqlx::query(FAIL)
+    let done = query(FAIL)
         .bind(current.sample.job.to_string())
         .bind(current.sample.index)
         .bind(current.number)
         .bind(error.name.as_str())
-        .bind(&error.message)
+        .bind(error.message.as_str())
         .bind(i64::from(lost))
-        .execute(&mut *connection)
+        .execute(connection)
         .await?;
-    expect_one(&done)?;
+    expect_one(done)?;
     node::free(connection, current).await
 }
 
 /// The row was read in this transaction: it cannot have changed since.
-fn expect_one(done: &sqlx::sqlite::SqliteQueryResult) -> Result<(), StoreError> {
-    match done.rows_affected() {
+fn expect_one(changed: u64) -> Result<(), StoreError> {
+    match changed {
         1 => Ok(()),
         _ => Err(StoreError::Database(sqlx::Error::RowNotFound)),
     }
 }
 
-async fn is_open(connection: &mut SqliteConnection, job: JobId) -> Result<bool, StoreError> {
-    let open: i64 = sqlx::query_scalar(IS_OPEN)
+async fn is_open(connection: &mut Connection<'_>, job: JobId) -> Result<bool, StoreError> {
+    let (open,): (i64,) = query(IS_OPEN)
         .bind(job.to_string())
         .fetch_one(connection)
         .await?;
@@ -192,10 +198,10 @@ async fn is_open(connection: &mut SqliteConnection, job: JobId) -> Result<bool, 
 }
 
 async fn list_progress(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     job: JobId,
 ) -> Result<Vec<Progress>, StoreError> {
-    let rows: Vec<ProgressRow> = sqlx::query_as(JOB_PROGRESS)
+    let rows: Vec<ProgressRow> = query(JOB_PROGRESS)
         .bind(job.to_string())
         .fetch_all(connection)
         .await?;
@@ -203,7 +209,7 @@ async fn list_progress(
 }
 
 async fn settle_if_ended(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     job: JobId,
     now: Timestamp,
 ) -> Result<Option<JobEnd>, StoreError> {
@@ -220,7 +226,7 @@ async fn settle_if_ended(
 
 /// Ends the job and its reservation: what was delivered is captured, the rest released.
 async fn settle(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     job: JobId,
     end: &JobEnd,
     now: Timestamp,
@@ -229,19 +235,20 @@ async fn settle(
         JobEnd::Failed(error) => Some(error),
         JobEnd::Completed { .. } => None,
     };
-    let ended: ReservationRow = sqlx::query_as(END_JOB)
+    let ended: ReservationRow = query(END_JOB)
         .bind(job.to_string())
         .bind(end.state().as_str())
-        .bind(error.map(|error| error.name.as_str()))
-        .bind(error.map(|error| &error.message))
-        .bind(now.as_millis())
-        .fetch_one(&mut *connection)
+        .bind(error.map(|error| error.name.as_str().to_owned()))
+        .bind(error.map(|error| error.message.clone()))
+        .bind(now)
+        .fetch_one(connection)
         .await?;
     let (account, price) = ended.read()?;
-    let row: BalanceRow = sqlx::query_as(CLOSE_JOB)
+    let row: BalanceRow = query(CLOSE_JOB)
         .bind(account.to_string())
-        .fetch_one(&mut *connection)
+        .fetch_one(connection)
         .await?;
     let movement = Balance::try_from(row)?.settle(price, end.delivered());
-    ledger::record(connection, account, Some(job), &movement, now).await
+    ledger::record(connection, account, Some(job), &movement, now).await?;
+    Ok(())
 }

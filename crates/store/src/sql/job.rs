@@ -1,8 +1,8 @@
 //! Reading jobs, and preparing their inputs.
 
-use sqlx::{SqliteConnection, SqlitePool, types::Json};
 use tryon_core::{id::JobId, time::Timestamp};
 
+use super::statement::{Connection, Sql, json, query};
 use crate::{
     record::{Job, JobPage, Pair, Preparation},
     row::{JobSampleRow, PreparationRow, gather_jobs},
@@ -19,7 +19,7 @@ macro_rules! job_sample_columns {
     };
 }
 
-pub(super) const FIND: &str = concat!(
+pub(crate) const FIND: &str = concat!(
     "SELECT ",
     job_sample_columns!(),
     " FROM jobs AS j JOIN samples AS s ON s.job_id = j.id WHERE j.id = $1 ORDER BY s.idx"
@@ -39,20 +39,32 @@ macro_rules! list_jobs {
     };
 }
 
-pub(super) const LIST: &str = list_jobs!("account_id = $1");
+pub(crate) const LIST: &str = list_jobs!("account_id = $1");
 
-pub(super) const LIST_AFTER: &str = list_jobs!(
+pub(crate) const LIST_AFTER: &str = list_jobs!(
     "account_id = $1 AND (created_at, id) < (SELECT created_at, id FROM jobs WHERE id = $3)"
 );
 
-/// The signs keep the planner from every index but the one that has the oldest job first.
-pub(super) const CLAIM_PREPARATION: &str = "
+/// SQLite's signs keep its planner from every index but the one that has the oldest job first.
+pub(crate) const CLAIM_PREPARATION: Sql = Sql {
+    sqlite: "
     UPDATE jobs SET preparation_lease = $2 WHERE id = (
         SELECT id FROM jobs
         WHERE state = 'accepted' AND +preparation_lease <= $1 AND +deadline > $1
             AND +account_id NOT IN (SELECT value FROM json_each($3))
         ORDER BY created_at, id LIMIT 1)
-    RETURNING id, account_id, sources, request, plan, deadline";
+    RETURNING id, account_id, sources, request, plan, deadline",
+    postgres: "
+    UPDATE jobs SET preparation_lease = $2 WHERE id = (
+        SELECT id FROM jobs
+        WHERE state = 'accepted' AND preparation_lease <= $1 AND deadline > $1
+            AND account_id NOT IN (SELECT jsonb_array_elements_text($3))
+        ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+    RETURNING id, account_id, sources, request, plan, deadline",
+};
+
+/// Whoever ends a sample looks at its siblings to know whether it was the last one.
+const LOCK: &str = "SELECT id FROM jobs WHERE id = $1 FOR UPDATE";
 
 const FINISH_PREPARATION: &str = "
     UPDATE jobs SET state = 'prepared', inputs = $2 WHERE id = $1 AND state = 'accepted'";
@@ -60,59 +72,74 @@ const FINISH_PREPARATION: &str = "
 const QUEUE_SAMPLES: &str = "
     UPDATE samples SET due_at = $2 WHERE job_id = $1 AND state = 'queued'";
 
-pub(super) async fn find(pool: &SqlitePool, id: JobId) -> Result<Option<Job>, StoreError> {
-    let rows: Vec<JobSampleRow> = sqlx::query_as(FIND)
+pub(super) async fn find(
+    connection: &mut Connection<'_>,
+    id: JobId,
+) -> Result<Option<Job>, StoreError> {
+    let rows: Vec<JobSampleRow> = query(FIND)
         .bind(id.to_string())
-        .fetch_all(pool)
+        .fetch_all(connection)
         .await?;
     Ok(gather_jobs(rows)?.pop())
 }
 
-pub(super) async fn list(pool: &SqlitePool, page: JobPage) -> Result<Vec<Job>, StoreError> {
+pub(super) async fn list(
+    connection: &mut Connection<'_>,
+    page: JobPage,
+) -> Result<Vec<Job>, StoreError> {
     let account = page.account.to_string();
     let query = match page.after {
-        None => sqlx::query_as(LIST).bind(account).bind(page.limit),
-        Some(after) => sqlx::query_as(LIST_AFTER)
+        None => query(LIST).bind(account).bind(page.limit),
+        Some(after) => query(LIST_AFTER)
             .bind(account)
             .bind(page.limit)
             .bind(after.to_string()),
     };
-    let rows: Vec<JobSampleRow> = query.fetch_all(pool).await?;
+    let rows: Vec<JobSampleRow> = query.fetch_all(connection).await?;
     gather_jobs(rows)
 }
 
+/// Keeps a job, and with it how many samples and attempts it has, as it is until the transaction
+/// ends.
+pub(super) async fn lock(connection: &mut Connection<'_>, id: JobId) -> Result<(), StoreError> {
+    if connection.is_shared() {
+        query(LOCK).bind(id.to_string()).execute(connection).await?;
+    }
+    Ok(())
+}
+
 pub(super) async fn claim_preparation(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     now: Timestamp,
     lease_until: Timestamp,
     passed_over: Vec<String>,
 ) -> Result<Option<Preparation>, StoreError> {
-    let row: Option<PreparationRow> = sqlx::query_as(CLAIM_PREPARATION)
-        .bind(now.as_millis())
-        .bind(lease_until.as_millis())
-        .bind(Json(passed_over))
+    let row: Option<PreparationRow> = query(CLAIM_PREPARATION)
+        .bind(now)
+        .bind(lease_until)
+        .bind(json(&passed_over))
         .fetch_optional(connection)
         .await?;
     row.map(Preparation::try_from).transpose()
 }
 
 pub(super) async fn finish_preparation(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     job: JobId,
     inputs: Pair<String>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query(FINISH_PREPARATION)
+    let done = query(FINISH_PREPARATION)
         .bind(job.to_string())
-        .bind(Json(inputs))
-        .execute(&mut *connection)
+        .bind(json(&inputs))
+        .execute(connection)
         .await?;
-    if done.rows_affected() == 0 {
+    if done == 0 {
         return Ok(false);
     }
-    sqlx::query(QUEUE_SAMPLES)
+    query(QUEUE_SAMPLES)
         .bind(job.to_string())
-        .bind(now.as_millis())
+        .bind(now)
         .execute(connection)
         .await?;
     Ok(true)

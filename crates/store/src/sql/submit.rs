@@ -1,13 +1,15 @@
 //! Accepting a job.
 
-use sqlx::{SqliteConnection, types::Json};
 use tryon_core::{
     id::AccountId,
     ledger::{Balance, Movement},
     time::Timestamp,
 };
 
-use super::ledger;
+use super::{
+    ledger,
+    statement::{Connection, Sql, json, query},
+};
 use crate::{
     record::NewJob,
     row::{AllowanceRow, number},
@@ -23,12 +25,17 @@ const INSERT_JOB: &str = "
     INSERT INTO jobs (id, account_id, state, request, plan, sources, price, created_at, deadline)
     VALUES ($1, $2, 'accepted', $3, $4, $5, $6, $7, $8)";
 
-const INSERT_SAMPLE: &str = "
+const INSERT_SAMPLE: Sql = Sql {
+    sqlite: "
     INSERT INTO samples (job_id, idx, state, provider, created_at, seed)
-    VALUES ($1, $2, 'queued', $3, $4, $5)";
+    VALUES ($1, $2, 'queued', $3, $4, $5)",
+    postgres: "
+    INSERT INTO samples (job_id, idx, state, provider, created_at, seed, deadline)
+    SELECT $1, $2, 'queued', $3, $4, $5, deadline FROM jobs WHERE id = $1",
+};
 
 pub(super) async fn submit(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     job: NewJob,
     now: Timestamp,
 ) -> Result<(), SubmitError> {
@@ -44,7 +51,7 @@ pub(super) async fn submit(
 
 /// The movement that pays for the job, if the account has the credits and may have one job more.
 async fn reserve(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     account: AccountId,
     price: u32,
 ) -> Result<Movement, SubmitError> {
@@ -59,10 +66,10 @@ async fn reserve(
 }
 
 async fn open_job(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     account: AccountId,
 ) -> Result<AllowanceRow, StoreError> {
-    sqlx::query_as(OPEN_JOB)
+    query(OPEN_JOB)
         .bind(account.to_string())
         .fetch_optional(connection)
         .await?
@@ -70,36 +77,36 @@ async fn open_job(
 }
 
 async fn insert_job(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     job: &NewJob,
     price: u32,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(INSERT_JOB)
+    query(INSERT_JOB)
         .bind(job.id.to_string())
         .bind(job.account.to_string())
-        .bind(Json(&job.request))
-        .bind(Json(&job.plan))
-        .bind(Json(&job.sources))
+        .bind(json(&job.request))
+        .bind(json(&job.plan))
+        .bind(json(&job.sources))
         .bind(price)
-        .bind(now.as_millis())
-        .bind(job.deadline.as_millis())
+        .bind(now)
+        .bind(job.deadline)
         .execute(connection)
         .await?;
     Ok(())
 }
 
 async fn insert_sample(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     job: &NewJob,
     (index, seed): (i64, u64),
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(INSERT_SAMPLE)
+    query(INSERT_SAMPLE)
         .bind(job.id.to_string())
         .bind(index)
         .bind(job.plan.provider.as_str())
-        .bind(now.as_millis())
+        .bind(now)
         .bind(seed.cast_signed())
         .execute(connection)
         .await?;

@@ -3,8 +3,7 @@
 //! The statements read the rows and nothing that was derived from them, so that they also find
 //! what a broken build or a hand with a database shell did.
 
-use sqlx::SqliteConnection;
-
+use super::statement::{Connection, query};
 use crate::{
     record::Violation,
     row::{number, parse},
@@ -49,7 +48,8 @@ const SETTLEMENTS: &str = "
 const CAPTURED: &str = "
     SELECT id, captured, delivered FROM (
         SELECT j.id,
-            (SELECT -COALESCE(SUM(l.subscription + l.purchased), 0) FROM ledger AS l
+            (SELECT CAST(-COALESCE(SUM(l.subscription + l.purchased), 0) AS BIGINT)
+                FROM ledger AS l
                 WHERE l.job_id = j.id AND l.kind IN ('capture', 'release')) AS captured,
             (SELECT COUNT(*) FROM samples AS s
                 WHERE s.job_id = j.id AND s.state = 'succeeded') AS delivered
@@ -57,7 +57,7 @@ const CAPTURED: &str = "
     WHERE captured <> delivered
     ORDER BY id";
 
-pub(super) async fn audit(connection: &mut SqliteConnection) -> Result<Vec<Violation>, StoreError> {
+pub(super) async fn audit(connection: &mut Connection<'_>) -> Result<Vec<Violation>, StoreError> {
     let mut found = Vec::new();
     let accounts: [(&'static str, AccountViolation); 4] = [
         (SUM, |account| Violation::Sum { account }),
@@ -76,18 +76,18 @@ pub(super) async fn audit(connection: &mut SqliteConnection) -> Result<Vec<Viola
 type AccountViolation = fn(tryon_core::id::AccountId) -> Violation;
 
 async fn list_accounts(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     sql: &'static str,
     violation: AccountViolation,
 ) -> Result<Vec<Violation>, StoreError> {
-    let ids: Vec<String> = sqlx::query_scalar(sql).fetch_all(connection).await?;
+    let ids: Vec<(String,)> = query(sql).fetch_all(connection).await?;
     ids.iter()
-        .map(|id| Ok(violation(parse("accounts.id", id)?)))
+        .map(|(id,)| Ok(violation(parse("accounts.id", id)?)))
         .collect()
 }
 
-async fn list_settlements(connection: &mut SqliteConnection) -> Result<Vec<Violation>, StoreError> {
-    let rows: Vec<(String, i64)> = sqlx::query_as(SETTLEMENTS).fetch_all(connection).await?;
+async fn list_settlements(connection: &mut Connection<'_>) -> Result<Vec<Violation>, StoreError> {
+    let rows: Vec<(String, i64)> = query(SETTLEMENTS).fetch_all(connection).await?;
     let violation = |(id, count): (String, i64)| {
         Ok(Violation::Settlements {
             job: parse("jobs.id", &id)?,
@@ -97,8 +97,8 @@ async fn list_settlements(connection: &mut SqliteConnection) -> Result<Vec<Viola
     rows.into_iter().map(violation).collect()
 }
 
-async fn list_captured(connection: &mut SqliteConnection) -> Result<Vec<Violation>, StoreError> {
-    let rows: Vec<(String, i64, i64)> = sqlx::query_as(CAPTURED).fetch_all(connection).await?;
+async fn list_captured(connection: &mut Connection<'_>) -> Result<Vec<Violation>, StoreError> {
+    let rows: Vec<(String, i64, i64)> = query(CAPTURED).fetch_all(connection).await?;
     let violation = |(id, captured, delivered): (String, i64, i64)| {
         Ok(Violation::Captured {
             job: parse("jobs.id", &id)?,

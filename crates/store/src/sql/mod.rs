@@ -1,0 +1,417 @@
+//! What the databases have in common: every transaction of the store, written once.
+//!
+//! Architecture invariants:
+//! - Every write is a transaction on a task of its own (`transaction`): a caller that goes away in
+//!   the middle leaves nothing half done.
+//! - The schema (`migrations`) refuses what the code must not do: a balance below zero, a second
+//!   settlement, a state that was left after the end, an edited ledger row.
+//! - Each statement on the path of a request or of the dispatcher finds its rows by an index that
+//!   holds only what is open, so that its cost does not grow with history.
+//! - Rows are locked in one order: job, samples, nodes, account. Whoever claims work passes over
+//!   jobs and samples that somebody else holds, and waits only for another claim.
+
+use async_trait::async_trait;
+use tryon_core::{
+    error::JobError,
+    id::{AccountId, AttemptId, JobId, KeyId},
+    job::JobEnd,
+    ledger::{Balance, Pool},
+    limit::Limits,
+    task::Provider,
+    time::Timestamp,
+};
+
+use self::{settle::Loss, transaction::Pools};
+use crate::{
+    change::{Bell, Change, Changes},
+    record::{
+        Account, Assignment, Erasable, ExpiredLease, Job, JobPage, Key, Lost, NewJob, NewKey, Node,
+        NodeSpec, NodeState, Output, Pair, Preparation, Settled, Violation,
+    },
+    store::{Store, StoreError, SubmitError},
+};
+
+pub(crate) mod account;
+pub(crate) mod audit;
+pub(crate) mod dispatch;
+pub(crate) mod job;
+pub(crate) mod key;
+pub(crate) mod ledger;
+pub(crate) mod node;
+pub(crate) mod schema;
+pub(crate) mod settle;
+pub(crate) mod statement;
+pub(crate) mod submit;
+pub(crate) mod sweep;
+#[cfg(test)]
+pub(crate) mod tests;
+pub(crate) mod transaction;
+
+/// A store that is a database.
+#[async_trait]
+pub(crate) trait SqlStore: Send + Sync + 'static {
+    /// Its connections.
+    fn pools(&self) -> &Pools;
+
+    /// Who is told what changed.
+    fn bell(&self) -> &Bell;
+
+    /// [`Store::may_sweep`].
+    async fn may_sweep(&self) -> Result<bool, StoreError>;
+
+    /// [`Store::close`].
+    async fn close(&self);
+}
+
+#[async_trait]
+impl<S: SqlStore> Store for S {
+    async fn create_account(
+        &self,
+        id: AccountId,
+        name: &str,
+        limits: Limits,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let name = name.to_owned();
+        self.pools()
+            .write(move |tx| Box::pin(account::create(tx, id, name.clone(), limits, now)))
+            .await
+    }
+
+    async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(account::find(connection, id)))
+            .await
+    }
+
+    async fn list_accounts(&self) -> Result<Vec<Account>, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(account::list(connection)))
+            .await
+    }
+
+    async fn set_limits(&self, id: AccountId, limits: Limits) -> Result<(), StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(account::set_limits(tx, id, limits)))
+            .await
+    }
+
+    async fn grant_credits(
+        &self,
+        id: AccountId,
+        pool: Pool,
+        amount: u32,
+        now: Timestamp,
+    ) -> Result<Balance, StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(account::grant(tx, id, pool, amount, now)))
+            .await
+    }
+
+    async fn create_key(&self, key: NewKey, now: Timestamp) -> Result<(), StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(key::create(tx, key.clone(), now)))
+            .await
+    }
+
+    async fn find_account_by_key(
+        &self,
+        hash: &[u8; 32],
+    ) -> Result<Option<(KeyId, Account)>, StoreError> {
+        let hash = *hash;
+        self.pools()
+            .look(move |connection| Box::pin(key::find_account(connection, hash)))
+            .await
+    }
+
+    async fn list_keys(&self, account: AccountId) -> Result<Vec<Key>, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(key::list(connection, account)))
+            .await
+    }
+
+    async fn revoke_key(&self, id: KeyId, now: Timestamp) -> Result<bool, StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(key::revoke(tx, id, now)))
+            .await
+    }
+
+    async fn submit_job(&self, job: NewJob, now: Timestamp) -> Result<(), SubmitError> {
+        self.pools()
+            .write(move |tx| Box::pin(submit::submit(tx, job.clone(), now)))
+            .await?;
+        self.bell().ring(Change::SUBMITTED);
+        Ok(())
+    }
+
+    async fn find_job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(job::find(connection, id)))
+            .await
+    }
+
+    async fn list_jobs(&self, page: JobPage) -> Result<Vec<Job>, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(job::list(connection, page)))
+            .await
+    }
+
+    async fn claim_preparation(
+        &self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        passed_over: &[AccountId],
+    ) -> Result<Option<Preparation>, StoreError> {
+        let passed_over: Vec<_> = passed_over.iter().map(AccountId::to_string).collect();
+        self.pools()
+            .write(move |tx| {
+                let passed_over = passed_over.clone();
+                Box::pin(job::claim_preparation(tx, now, lease_until, passed_over))
+            })
+            .await
+    }
+
+    async fn finish_preparation(
+        &self,
+        job: JobId,
+        inputs: Pair<String>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let outcome = self
+            .pools()
+            .write(move |tx| Box::pin(job::finish_preparation(tx, job, inputs.clone(), now)))
+            .await?;
+        if outcome {
+            self.bell().ring(Change::DUE);
+        }
+        Ok(outcome)
+    }
+
+    async fn end_job(
+        &self,
+        job: JobId,
+        error: JobError,
+        now: Timestamp,
+    ) -> Result<Option<JobEnd>, StoreError> {
+        let outcome = self
+            .pools()
+            .write(move |tx| Box::pin(settle::end_job(tx, job, error.clone(), now)))
+            .await?;
+        if outcome.is_some() {
+            self.bell().ring(Change::DUE | Change::ENDED);
+        }
+        Ok(outcome)
+    }
+
+    async fn claim_dispatch(
+        &self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Assignment>, StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(dispatch::claim(tx, now, lease_until, limit)))
+            .await
+    }
+
+    async fn confirm_running(
+        &self,
+        attempt: AttemptId,
+        lease_until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(dispatch::confirm(tx, attempt, lease_until)))
+            .await
+    }
+
+    async fn defer_attempt(
+        &self,
+        attempt: AttemptId,
+        due_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let outcome = self
+            .pools()
+            .write(move |tx| Box::pin(dispatch::defer(tx, attempt, due_at)))
+            .await?;
+        if outcome {
+            self.bell().ring(Change::DUE);
+        }
+        Ok(outcome)
+    }
+
+    async fn lose_attempt(
+        &self,
+        attempt: AttemptId,
+        due_at: Timestamp,
+        max_lost: u32,
+        error: JobError,
+        now: Timestamp,
+    ) -> Result<Lost, StoreError> {
+        let loss = Loss {
+            attempt,
+            due_at,
+            max_lost,
+            error,
+        };
+        let outcome = self
+            .pools()
+            .write(move |tx| Box::pin(settle::lose_attempt(tx, loss.clone(), now)))
+            .await?;
+        self.bell().ring(outcome.change());
+        Ok(outcome)
+    }
+
+    async fn complete_sample(
+        &self,
+        attempt: AttemptId,
+        output: Output,
+        now: Timestamp,
+    ) -> Result<Settled, StoreError> {
+        let outcome = self
+            .pools()
+            .write(move |tx| Box::pin(settle::complete_sample(tx, attempt, output.clone(), now)))
+            .await?;
+        self.bell().ring(outcome.change());
+        Ok(outcome)
+    }
+
+    async fn fail_sample(
+        &self,
+        attempt: AttemptId,
+        error: JobError,
+        now: Timestamp,
+    ) -> Result<Settled, StoreError> {
+        let outcome = self
+            .pools()
+            .write(move |tx| Box::pin(settle::fail_sample(tx, attempt, error.clone(), now)))
+            .await?;
+        self.bell().ring(outcome.change());
+        Ok(outcome)
+    }
+
+    async fn list_expired_leases(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<ExpiredLease>, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(sweep::list_expired_leases(connection, now, limit)))
+            .await
+    }
+
+    async fn list_overdue_jobs(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<JobId>, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(sweep::list_overdue_jobs(connection, now, limit)))
+            .await
+    }
+
+    async fn list_erasable_inputs(&self, limit: u32) -> Result<Vec<Erasable>, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(sweep::list_erasable_inputs(connection, limit)))
+            .await
+    }
+
+    async fn mark_inputs_erased(&self, job: JobId, now: Timestamp) -> Result<(), StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(sweep::mark_inputs_erased(tx, job, now)))
+            .await
+    }
+
+    async fn list_erasable_outputs(
+        &self,
+        ended_before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Erasable>, StoreError> {
+        self.pools()
+            .look(move |connection| {
+                Box::pin(sweep::list_erasable_outputs(
+                    connection,
+                    ended_before,
+                    limit,
+                ))
+            })
+            .await
+    }
+
+    async fn mark_outputs_erased(&self, job: JobId, now: Timestamp) -> Result<(), StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(sweep::mark_outputs_erased(tx, job, now)))
+            .await
+    }
+
+    async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(sweep::next_due(connection, now)))
+            .await
+    }
+
+    async fn may_sweep(&self) -> Result<bool, StoreError> {
+        SqlStore::may_sweep(self).await
+    }
+
+    fn changes(&self) -> Changes {
+        self.bell().changes()
+    }
+
+    async fn sync_nodes(&self, nodes: &[NodeSpec]) -> Result<(), StoreError> {
+        let specs = nodes.to_vec();
+        self.pools()
+            .write(move |tx| Box::pin(node::sync(tx, specs.clone())))
+            .await
+    }
+
+    async fn list_nodes(&self) -> Result<Vec<Node>, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(node::list(connection)))
+            .await
+    }
+
+    async fn set_node_state(
+        &self,
+        name: &str,
+        state: NodeState,
+        providers: &[Provider],
+    ) -> Result<(), StoreError> {
+        let (name, providers) = (name.to_owned(), providers.to_vec());
+        self.pools()
+            .write(move |tx| Box::pin(node::set_state(tx, name.clone(), state, providers.clone())))
+            .await?;
+        if state == NodeState::Ready {
+            self.bell().ring(Change::DUE);
+        }
+        Ok(())
+    }
+
+    async fn hold_node(&self, name: &str, until: Timestamp) -> Result<(), StoreError> {
+        let name = name.to_owned();
+        self.pools()
+            .write(move |tx| Box::pin(node::hold(tx, name.clone(), until)))
+            .await
+    }
+
+    async fn count_node_fault(&self, name: &str) -> Result<u32, StoreError> {
+        let name = name.to_owned();
+        self.pools()
+            .write(move |tx| Box::pin(node::count_fault(tx, name.clone())))
+            .await
+    }
+
+    async fn clear_node_faults(&self, name: &str) -> Result<(), StoreError> {
+        let name = name.to_owned();
+        self.pools()
+            .write(move |tx| Box::pin(node::clear_faults(tx, name.clone())))
+            .await
+    }
+
+    async fn audit(&self) -> Result<Vec<Violation>, StoreError> {
+        self.pools().read(|tx| Box::pin(audit::audit(tx))).await
+    }
+
+    async fn close(&self) {
+        SqlStore::close(self).await;
+    }
+}
