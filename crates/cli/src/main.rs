@@ -32,8 +32,8 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     command::{
-        account, credits, demo, doctor, gateway, key, models, node, serve, submit, try_on,
-        verify_model, worker,
+        account, credits, demo, doctor, gateway, gateway_config, key, models, node, serve, submit,
+        try_on, verify_model, with_store, worker,
     },
     config::Source,
     failure::Failure,
@@ -144,15 +144,20 @@ async fn run_async(cli: Cli) -> Result<(), Failure> {
         Command::Node(args) => node::run(args, source()?, format).await,
         Command::Submit(args) => submit::run(&args).await,
         Command::Account(command) => {
-            let config = command::gateway_config(source()?, &cli.data)?;
-            let store = platform::open_store(&config).await?;
-            account::run(&command, config.default_limits, &*store).await
+            let config = gateway_config(source()?, &cli.data)?;
+            let limits = config.default_limits;
+            with_store(&config, async |store| {
+                account::run(&command, limits, store).await
+            })
+            .await
         }
         Command::Key(command) => {
-            key::run(&command, &*command::store(source()?, &cli.data).await?).await
+            let config = gateway_config(source()?, &cli.data)?;
+            with_store(&config, async |store| key::run(&command, store).await).await
         }
         Command::Credits(command) => {
-            credits::run(&command, &*command::store(source()?, &cli.data).await?).await
+            let config = gateway_config(source()?, &cli.data)?;
+            with_store(&config, async |store| credits::run(&command, store).await).await
         }
         Command::Doctor(args) => doctor::run(&args, source()?, &cli.data).await,
         Command::Models(args) => models::run(args, source()?, &cli.data).await,

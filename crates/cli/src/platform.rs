@@ -6,10 +6,10 @@ use tryon_blob::Blobs;
 use tryon_engine::supervisor::Supervisor;
 use tryon_gateway::{
     Gateway, GatewayConfig, Listeners,
-    config::{NodeConfig as NodeEntry, StorageConfig},
+    config::{Database, NodeConfig as NodeEntry, StorageConfig},
 };
 use tryon_node::Node;
-use tryon_store::{SqliteStore, Store};
+use tryon_store::{PostgresStore, SqliteStore, Store};
 
 use crate::{
     config::ServeConfig, engine::EngineName, failure::Failure, secret_file::Secrets, signal,
@@ -59,18 +59,25 @@ impl Platform {
 /// Opens what a gateway keeps its jobs in.
 pub(crate) async fn open_store(config: &GatewayConfig) -> Result<Arc<dyn Store>, Failure> {
     let url = &config.database.url;
-    let Some(path) = config.database.sqlite_path() else {
-        return Err(Failure::new(format!("`database.url` is `{url}`"))
-            .hint("`sqlite://<path>` names a file on a local disk"));
+    let (opened, hint) = match url.find_database() {
+        Some(Database::Sqlite(path)) => (
+            SqliteStore::open(path).await.map(share),
+            "`tryon doctor` checks the database and its disk",
+        ),
+        Some(Database::Postgres(url)) => (
+            PostgresStore::open(url).await.map(share),
+            "`database.url` names a server that this machine reaches, and a database and a user \
+             that are there; `tryon doctor` tries it",
+        ),
+        None => return Err(Failure::from_faults(&config.faults())),
     };
-    match SqliteStore::open(&path).await {
-        Ok(store) => Ok(Arc::new(store)),
-        Err(error) => Err(Failure::from_error(
-            &format!("the database `{url}` cannot be opened"),
-            &error,
-        )
-        .hint("`tryon doctor` checks the database and its disk")),
-    }
+    opened.map_err(|error| {
+        Failure::from_error(&format!("the database `{url}` cannot be opened"), &error).hint(hint)
+    })
+}
+
+fn share(store: impl Store) -> Arc<dyn Store> {
+    Arc::new(store)
 }
 
 /// Starts a gateway on its store and its folder of pictures.

@@ -17,7 +17,7 @@ use crate::{
     listener, pace,
     prepare::Preparer,
     rate::{self, RedisError},
-    route, sweep,
+    route, sweep, wake,
 };
 
 /// Why a gateway does not start.
@@ -294,6 +294,10 @@ impl Work {
     fn start_loops(&self, outcomes: &Outcomes, preparer: &Preparer) {
         let (stop, tasks) = (&self.stop, &self.tasks);
         dispatch::watch_nodes(outcomes, tasks, stop);
+        self.keep("wake", {
+            let (app, stop) = (Arc::clone(&outcomes.app), stop.clone());
+            move || wake::run(Arc::clone(&app), stop.clone())
+        });
         self.keep("prepare", {
             let (preparer, tasks, stop) = (preparer.clone(), tasks.clone(), stop.clone());
             move || preparer.clone().run(tasks.clone(), stop.clone())

@@ -3,7 +3,7 @@
 //! Time never captures credits. A lease that ran out has its node asked, and the sample queued
 //! again if the node knows nothing; a deadline ends the job and releases what was not delivered.
 //! Everything is found by what the store says, never by what this process remembers, so that it
-//! does not matter which process began it.
+//! does not matter which process began it. Of several gateways on one store, one sweeps.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use tryon_store::{Erasable, ExpiredLease, Node, NodeState, StoreError};
 
 use crate::{
     app::App,
-    dispatch::Outcomes,
+    dispatch::{Outcomes, log_end},
     pace::{Backoff, rest, until_due},
 };
 
@@ -32,6 +32,9 @@ const QUESTIONS: usize = 16;
 
 /// The longest wait after the store failed.
 const STORE_PAUSE: Duration = Duration::from_secs(5);
+
+/// How often a gateway asks whether another one sweeps no more.
+const TURN: Duration = Duration::from_secs(5);
 
 /// The longest wait between looks for pictures without a job.
 const ORPHANS: Duration = Duration::from_hours(1);
@@ -62,7 +65,7 @@ pub(crate) async fn run_leases(outcomes: Outcomes, stop: CancellationToken) {
 }
 
 /// Does rounds until it is told to stop: at once while there is more to do, otherwise when
-/// something falls due.
+/// something falls due. While another gateway sweeps, it only asks for the turn.
 async fn repeat<F>(
     outcomes: &Outcomes,
     stop: &CancellationToken,
@@ -74,7 +77,15 @@ async fn repeat<F>(
     let mut backoff = Backoff::up_to(STORE_PAUSE);
     while !stop.is_cancelled() {
         let now = outcomes.app.clock.now();
-        let pause = match round().await {
+        let swept = match outcomes.app.store.may_sweep().await {
+            Ok(true) => round().await,
+            Ok(false) => {
+                rest(stop, &Notify::new(), TURN).await;
+                continue;
+            }
+            Err(error) => Err(error.into()),
+        };
+        let pause = match swept {
             Ok(true) => continue,
             Ok(false) => {
                 backoff.reset();
@@ -181,7 +192,6 @@ async fn sweep_overdue(outcomes: &Outcomes) -> Result<bool, SweepError> {
     for job in &overdue {
         all.note(end_overdue(outcomes, *job, &nodes).await);
     }
-    app.wake.dispatch.notify_one();
     all.done()?;
     Ok(is_full(&overdue))
 }
@@ -195,7 +205,7 @@ async fn end_overdue(outcomes: &Outcomes, job: JobId, nodes: &[Node]) -> Result<
     if end.is_none() {
         return Ok(());
     }
-    outcomes.ended(job, end.as_ref());
+    log_end(job, end.as_ref());
     for node in nodes {
         if let Some(attempt) = node.attempt.filter(|attempt| attempt.sample.job == job) {
             outcomes.cancel(&node.name, attempt);
@@ -281,6 +291,9 @@ pub(crate) async fn run_orphans(outcomes: Outcomes, stop: CancellationToken) {
 
 async fn sweep_orphans(outcomes: &Outcomes) -> Result<(), SweepError> {
     let app = &outcomes.app;
+    if !app.store.may_sweep().await? {
+        return Ok(());
+    }
     let jobs = &app.config.jobs;
     let old = app.clock.now() - jobs.orphan_age.duration();
     for folder in [Folder::Uploads, Folder::Prepared] {

@@ -5,9 +5,12 @@ use std::{io, path::Path};
 use clap::Args;
 use nvml_wrapper::Nvml;
 use tryon_engine::supervisor::{Supervisor, SupervisorConfig, WorkerState};
-use tryon_gateway::{GatewayConfig, config::StorageConfig};
+use tryon_gateway::{
+    GatewayConfig,
+    config::{ConfigFault, Database, StorageConfig},
+};
 use tryon_node::NodeConfig;
-use tryon_store::{SqliteStore, Store as _, StoreError, Violation};
+use tryon_store::{PostgresStore, SqliteStore, Store, StoreError, Violation};
 
 use crate::{
     config::{Service, Source, find_lost_links, load_gateway, load_node, load_serve},
@@ -142,16 +145,16 @@ async fn check_storage(config: &StorageConfig, report: &mut Report) {
 
 async fn check_database(config: &GatewayConfig, report: &mut Report) {
     let url = &config.database.url;
-    let Some(path) = config.database.sqlite_path() else {
-        report.wrong("database", format!("`{url}` is not `sqlite://<path>`"));
-        return;
+    let audited = match url.find_database() {
+        // Looking must not make one.
+        Some(Database::Sqlite(path)) if !path.exists() => {
+            return report.note("database", format!("`{url}` is made at the first start"));
+        }
+        Some(Database::Sqlite(path)) => audit(SqliteStore::open_to_read(path).await).await,
+        Some(Database::Postgres(url)) => audit(PostgresStore::open_to_read(url).await).await,
+        None => return report.wrong("database", ConfigFault::unknown_database(url)),
     };
-    // Looking must not make one.
-    if !path.exists() {
-        report.note("database", format!("`{url}` is made at the first start"));
-        return;
-    }
-    match audit(&path).await {
+    match audited {
         Ok(violations) if violations.is_empty() => {
             report.good("database", format!("`{url}`, every credit accounted for"));
         }
@@ -160,20 +163,26 @@ async fn check_database(config: &GatewayConfig, report: &mut Report) {
                 report.wrong("database", format!("{violation:?}"));
             }
         }
+        Err(StoreError::OtherSchema { found: 0, .. }) => {
+            report.note(
+                "database",
+                format!("`{url}` is empty until the first start"),
+            );
+        }
         Err(StoreError::OtherSchema { found, known }) if found < known => {
             let when = "the next start brings it up to date";
             report.note("database", format!("`{url}` has an older schema; {when}"));
         }
-        Err(error) => report.wrong("database", chain(url, &error)),
+        Err(error) => report.wrong("database", chain(&format!("`{url}`"), &error)),
     }
 }
 
 /// Looking changes nothing: a gateway may be at work on it, also one of another version.
-async fn audit(path: &Path) -> Result<Vec<Violation>, StoreError> {
-    let store = SqliteStore::open_to_read(path).await?;
-    let audited = store.audit().await;
+async fn audit(store: Result<impl Store, StoreError>) -> Result<Vec<Violation>, StoreError> {
+    let store = store?;
+    let violations = store.audit().await;
     store.close().await;
-    audited
+    violations
 }
 
 fn check_devices(report: &Report) {

@@ -1,5 +1,7 @@
 //! `tryon gateway`: the public API, on a machine of its own.
 
+use std::sync::Arc;
+
 use clap::Args;
 
 use crate::{
@@ -42,10 +44,11 @@ pub(crate) async fn run(
     warn_of_links(&config.server);
     let stop = signal::wait_for_stop();
     let store = open_store(&config).await?;
-    let gateway = start_gateway(config, store).await?;
+    let gateway = start_gateway(config, Arc::clone(&store)).await?;
     println!("gateway on http://{}", gateway.public_addr());
     println!("nodes report to http://{}", gateway.internal_addr());
     stop.await;
     gateway.shutdown().await;
+    store.close().await;
     Ok(())
 }

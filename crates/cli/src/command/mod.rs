@@ -16,7 +16,6 @@ pub(crate) mod worker;
 
 use std::{
     path::Path,
-    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -36,9 +35,15 @@ use crate::{
     platform::open_store,
 };
 
-/// The store that `serve` or `gateway` would open here.
-pub(crate) async fn store(source: Source, data: &Path) -> Result<Arc<dyn Store>, Failure> {
-    open_store(&gateway_config(source, data)?).await
+/// Works on the store that a gateway with this configuration opens.
+pub(crate) async fn with_store(
+    config: &GatewayConfig,
+    work: impl AsyncFnOnce(&dyn Store) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let store = open_store(config).await?;
+    let done = work(&*store).await;
+    store.close().await;
+    done
 }
 
 /// The configuration of the gateway that `serve` or `gateway` would start here.

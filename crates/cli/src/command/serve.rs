@@ -78,6 +78,7 @@ pub(crate) async fn run(
         ended = serving => return ended,
     }
     platform.shutdown().await;
+    store.close().await;
     Ok(())
 }
 

@@ -119,7 +119,8 @@ mod tests {
     #[test]
     fn serving_keeps_everything_under_one_folder() {
         let config = load_serve(Source::default(), Path::new("/srv/tryon")).unwrap();
-        assert_eq!(config.gateway.database.url, "sqlite:///srv/tryon/tryon.db");
+        let url = config.gateway.database.url.to_string();
+        assert_eq!(url, "sqlite:///srv/tryon/tryon.db");
         assert_eq!(
             config.gateway.storage.path,
             Path::new("/srv/tryon/pictures")

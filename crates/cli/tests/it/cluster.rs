@@ -1,8 +1,10 @@
-//! A gateway and a node as processes of their own that can be killed and started again.
+//! Gateways and a node as processes of their own that can be killed and started again.
 
 use std::{
-    net::TcpListener,
+    io,
+    net::{Shutdown, TcpListener, TcpStream},
     path::{Path, PathBuf},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -11,25 +13,51 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tryon_blob::Folder;
+use tryon_store::{Job, JobPage, PostgresStore, SqliteStore, Store, StoreError};
 
 use crate::process::{PATIENCE, Service, example, http, run, tryon};
 
-/// The two processes and what they keep.
+/// The processes and what they keep.
 pub(crate) struct Cluster {
     folder: TempDir,
-    ports: [u16; 3],
+    database: String,
+    ports: Ports,
     account: String,
     key: String,
     pub(crate) gateway: Option<Service>,
+    /// A second one, with the same configuration but for its ports.
+    pub(crate) second: Option<Service>,
     pub(crate) node: Option<Service>,
+}
+
+/// Ports that survive a restart, so that a service can be found again where it was.
+#[derive(Clone, Copy)]
+struct Ports {
+    /// Where clients find whichever gateway is there, and what answers their links.
+    public: u16,
+    /// Where the node does.
+    internal: u16,
+    node: u16,
+    /// The two of each gateway.
+    gateways: [[u16; 2]; 2],
 }
 
 impl Cluster {
     /// One with an account of ten credits, of which nothing runs yet.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let ports = free_ports();
-        write_configs(folder.path(), ports);
+        let file = folder.path().join("data/tryon.db");
+        Self::make(folder, format!("sqlite://{}", file.display()))
+    }
+
+    /// The same, on this database.
+    pub(crate) fn on(database: String) -> Self {
+        Self::make(tempfile::tempdir().unwrap(), database)
+    }
+
+    fn make(folder: TempDir, database: String) -> Self {
+        let ports = Ports::find();
+        write_configs(folder.path(), &database, ports);
         let own = |args: &[&str]| {
             let args = [&["--config", "gateway.yaml"], args].concat();
             run(folder.path(), &args).trim().to_owned()
@@ -39,19 +67,30 @@ impl Cluster {
         let key = own(&["key", "create", &account]);
         Self {
             folder,
+            database,
             ports,
             account,
             key,
             gateway: None,
+            second: None,
             node: None,
         }
     }
 
     /// Starts the gateway, to be killed at `point`.
     pub(crate) fn start_gateway(&mut self, point: Option<&str>) {
-        let mut service = self.start(&["gateway", "--config", "gateway.yaml"], point);
+        self.gateway = Some(self.start_one("gateway.yaml", point));
+    }
+
+    /// Starts the second gateway, to be killed at `point`.
+    pub(crate) fn start_second(&mut self, point: Option<&str>) {
+        self.second = Some(self.start_one("second.yaml", point));
+    }
+
+    fn start_one(&self, config: &str, point: Option<&str>) -> Service {
+        let mut service = self.start(&["gateway", "--config", config], point);
         service.read("nodes report to ");
-        self.gateway = Some(service);
+        service
     }
 
     /// Starts the node, to be killed at `point`.
@@ -105,16 +144,16 @@ impl Cluster {
 
     /// The account's jobs, whether their submission was answered or not.
     pub(crate) fn jobs(&self) -> Vec<String> {
-        let store = self.folder.path().join("data/tryon.db");
-        let account = self.account.parse().unwrap();
+        let page = JobPage {
+            account: self.account.parse().unwrap(),
+            after: None,
+            limit: 100,
+        };
         let jobs = block_on(async {
-            let store = tryon_store::SqliteStore::open(&store).await.unwrap();
-            let page = tryon_store::JobPage {
-                account,
-                after: None,
-                limit: 100,
-            };
-            tryon_store::Store::list_jobs(&store, page).await.unwrap()
+            match self.database.strip_prefix("sqlite://") {
+                Some(path) => list_jobs(SqliteStore::open(path).await, page).await,
+                None => list_jobs(PostgresStore::open(&self.database).await, page).await,
+            }
         });
         jobs.iter().map(|job| job.id.to_string()).collect()
     }
@@ -151,7 +190,7 @@ impl Cluster {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.ports[0])
+        format!("http://127.0.0.1:{}{path}", self.ports.public)
     }
 }
 
@@ -181,37 +220,93 @@ fn count_files(folder: &Path) -> usize {
     paths.map(count).sum()
 }
 
-/// Ports that survive a restart, so that a service can be found again where it was.
-fn free_ports() -> [u16; 3] {
-    let held = [0; 3].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    held.map(|listener| listener.local_addr().unwrap().port())
+async fn list_jobs(store: Result<impl Store, StoreError>, page: JobPage) -> Vec<Job> {
+    let store = store.unwrap();
+    let jobs = store.list_jobs(page).await.unwrap();
+    store.close().await;
+    jobs
 }
 
-fn write_configs(folder: &Path, [public, internal, node]: [u16; 3]) {
-    let gateway = json!({
-        "server": {"port": public, "internal_port": internal},
-        "secrets": {"link_signing_key": "a key of thirty-two characters...."},
-        "callbacks": {"token": "a-callback-token-of-a-test"},
-        "nodes": [{
-            "name": "node", "url": format!("http://127.0.0.1:{node}"), "token": "a-node-token-of-a-test",
-        }],
-        // Short, so that what a dead process held is soon another's.
-        "jobs": {"lease": 3, "orphan_age": 2},
+impl Ports {
+    fn find() -> Self {
+        let held = [0; 5].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+        let [node, a, b, c, d] = [0, 1, 2, 3, 4].map(|number| port(&held[number]));
+        drop(held);
+        let gateways = [[a, b], [c, d]];
+        Self {
+            public: balance(gateways.map(|[public, _]| public)),
+            internal: balance(gateways.map(|[_, internal]| internal)),
+            node,
+            gateways,
+        }
+    }
+}
+
+/// Passes connections on to the last of these ports that accepts them, as a load balancer before
+/// the gateways does. Returns its own port.
+fn balance(ports: [u16; 2]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let mut open = ports.iter().rev().map(|port| ("127.0.0.1", *port));
+            // Where nobody accepts, the client's connection is closed.
+            if let Some(server) = open.find_map(|address| TcpStream::connect(address).ok()) {
+                pass(&client, &server);
+                pass(&server, &client);
+            }
+        }
     });
+    port
+}
+
+/// Copies what one sends to the other until either ends.
+fn pass(from: &TcpStream, to: &TcpStream) {
+    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+    thread::spawn(move || {
+        let _ = io::copy(&mut from, &mut to);
+        let _ = to.shutdown(Shutdown::Write);
+    });
+}
+
+fn write_configs(folder: &Path, database: &str, ports: Ports) {
+    let gateway = |[public, internal]: [u16; 2]| {
+        json!({
+            "server": {
+                "port": public,
+                "internal_port": internal,
+                "public_url": format!("http://127.0.0.1:{}", ports.public),
+            },
+            "database": {"url": database},
+            "secrets": {"link_signing_key": "a key of thirty-two characters...."},
+            "callbacks": {"token": "a-callback-token-of-a-test"},
+            "nodes": [{
+                "name": "node",
+                "url": format!("http://127.0.0.1:{}", ports.node),
+                "token": "a-node-token-of-a-test",
+            }],
+            // Short, so that what a dead process held is soon another's.
+            "jobs": {"lease": 3, "orphan_age": 2},
+        })
+    };
     let node = json!({
-        "server": {"port": node, "node_id": "node"},
+        "server": {"port": ports.node, "node_id": "node"},
         "security": {"internal_auth_token": "a-node-token-of-a-test"},
         "asset_service": {
-            "callback_url": format!("http://127.0.0.1:{internal}/internal/v1/results"),
+            "callback_url": format!("http://127.0.0.1:{}/internal/v1/results", ports.internal),
             "internal_auth_token": "a-callback-token-of-a-test",
             "retry_backoff": [0.1, 0.2, 0.4],
         },
         "load_balancer": {
-            "url": format!("http://127.0.0.1:{internal}/internal/v1"),
+            "url": format!("http://127.0.0.1:{}/internal/v1", ports.internal),
             "internal_auth_token": "a-callback-token-of-a-test",
         },
     });
     // JSON is YAML.
-    std::fs::write(folder.join("gateway.yaml"), gateway.to_string()).unwrap();
-    std::fs::write(folder.join("node.yaml"), node.to_string()).unwrap();
+    let write =
+        |name, config: Value| std::fs::write(folder.join(name), config.to_string()).unwrap();
+    write("gateway.yaml", gateway(ports.gateways[0]));
+    write("second.yaml", gateway(ports.gateways[1]));
+    write("node.yaml", node);
 }

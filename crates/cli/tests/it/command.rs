@@ -1,5 +1,7 @@
 //! Commands that need no running service.
 
+use tryon_testkit::postgres::PostgresServer;
+
 use crate::process::{errors, example, fail, run, tryon};
 
 #[test]
@@ -148,7 +150,6 @@ fn every_fault_of_a_configuration_is_told_at_once() {
     assert!(said.contains("INCOMING_AUTH_TOKEN"), "{said}");
 }
 
-/// It may be looking at what a gateway of another version is at work on.
 #[test]
 fn a_bucket_that_cannot_be_reached_is_told_at_start_with_what_was_tried() {
     let folder = tempfile::tempdir().unwrap();
@@ -176,6 +177,34 @@ fn a_bucket_that_cannot_be_reached_is_told_at_start_with_what_was_tried() {
 }
 
 #[test]
+fn a_database_that_cannot_be_opened_is_told_without_its_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let commands: [&[&str]; 3] = [&["serve"], &["doctor"], &["account", "list"]];
+    for (url, named) in [
+        ("mysql://me:hunter2@10.0.0.1/tryon", "is of `mysql`, not "),
+        (
+            "postgres://me:hunter2@127.0.0.1:1/tryon",
+            "`postgres://me:***@127.0.0.1:1/tryon`",
+        ),
+    ] {
+        for command in commands {
+            let output = tryon(folder.path())
+                .args(command)
+                .env("TRYON_DATABASE_URL", url)
+                .output()
+                .unwrap();
+            assert_eq!(output.status.code(), Some(1), "{command:?}");
+            let said = String::from_utf8_lossy(&output.stdout).into_owned() + &errors(&output);
+            for part in [named, "hint: "] {
+                assert!(said.contains(part), "{command:?}: {said}");
+            }
+            assert!(!said.contains("hunter2"), "{command:?}: {said}");
+        }
+    }
+}
+
+/// It may be looking at what a gateway of another version is at work on.
+#[test]
 fn the_doctor_leaves_a_databases_schema_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("data/tryon.db");
@@ -183,7 +212,7 @@ fn the_doctor_leaves_a_databases_schema_as_it_is() {
     // What SQLite takes for a database that no migration has seen.
     std::fs::write(&database, "").unwrap();
     let said = run(folder.path(), &["doctor"]);
-    assert!(said.contains("has an older schema"), "{said}");
+    assert!(said.contains("is empty until the first start"), "{said}");
     assert_eq!(std::fs::read(&database).unwrap(), b"");
     assert_eq!(
         std::fs::read_dir(folder.path().join("data"))
@@ -191,6 +220,24 @@ fn the_doctor_leaves_a_databases_schema_as_it_is() {
             .count(),
         1
     );
+}
+
+#[test]
+fn the_doctor_leaves_a_servers_database_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = PostgresServer::shared().create_database().unwrap();
+    let said = || {
+        let mut doctor = tryon(folder.path());
+        let output = doctor.arg("doctor").env("TRYON_DATABASE_URL", &url);
+        String::from_utf8(output.output().unwrap().stdout).unwrap()
+    };
+    for _ in 0..2 {
+        assert!(
+            said().contains("is empty until the first start"),
+            "{}",
+            said()
+        );
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `kill -9` of either process at its worst moments: the job ends, once, and the credits balance.
 
+use tryon_testkit::postgres::PostgresServer;
+
 use crate::cluster::{Cluster, assert_readable, wait_killed};
 
 /// Everything that must hold of the one job there is.
@@ -106,4 +108,57 @@ fn a_result_outlives_a_dead_gateway_and_a_restart_of_its_node() {
     cluster.start_node(None);
     cluster.start_gateway(None);
     assert_completed_once(&cluster, &job);
+}
+
+// ── two gateways on a PostgreSQL ────────────────────────────────────────────────────────────────
+
+/// Two gateways, of which connections come to the second; it is killed at `point` and stays dead.
+fn lose_second(point: &str) -> (Cluster, Option<String>) {
+    let database = PostgresServer::shared().create_database().unwrap();
+    let mut cluster = Cluster::on(database);
+    cluster.start_node(None);
+    cluster.start_gateway(None);
+    cluster.start_second(Some(point));
+    let answered = cluster.submit();
+    wait_killed(&mut cluster.second);
+    (cluster, answered)
+}
+
+#[test]
+fn what_a_gateway_had_not_charged_when_it_was_killed_the_other_erases() {
+    let (cluster, answered) = lose_second("gateway::after-blob");
+    assert_eq!((answered, cluster.credits()), (None, (10, 0)));
+    cluster.assert_clean();
+}
+
+#[test]
+fn what_a_gateway_took_before_it_was_killed_the_other_does() {
+    let (cluster, answered) = lose_second("gateway::after-commit");
+    assert_eq!(answered, None);
+    let [job] = cluster.jobs().try_into().unwrap();
+    assert_completed_once(&cluster, &job);
+}
+
+#[test]
+fn what_a_gateway_gave_out_before_it_was_killed_the_other_settles() {
+    let database = PostgresServer::shared().create_database().unwrap();
+    let mut cluster = Cluster::on(database);
+    cluster.start_node(None);
+    cluster.start_gateway(Some("gateway::after-202"));
+    let answered = cluster.submit();
+    wait_killed(&mut cluster.gateway);
+    cluster.start_second(None);
+    assert_completed_once(&cluster, &answered.unwrap());
+}
+
+#[test]
+fn a_result_that_a_gateway_died_of_goes_to_the_other() {
+    let (cluster, answered) = lose_second("gateway::during-callback");
+    assert_completed_once(&cluster, &answered.unwrap());
+}
+
+#[test]
+fn a_result_that_a_gateway_settled_before_it_was_killed_is_not_paid_twice() {
+    let (cluster, answered) = lose_second("gateway::after-settlement");
+    assert_completed_once(&cluster, &answered.unwrap());
 }

@@ -14,7 +14,11 @@ use super::{
     form::Report,
     image::{self, Wanted},
 };
-use crate::{dispatch::Outcomes, error::ApiError, failpoint};
+use crate::{
+    dispatch::{Outcomes, log_end},
+    error::ApiError,
+    failpoint,
+};
 
 /// The longest name of a model's version, in characters.
 const LONGEST_VERSION: usize = 100;
@@ -46,7 +50,6 @@ pub(super) async fn settle(outcomes: &Outcomes, report: Report) -> Result<(), Ap
         }
         _ => fail(outcomes, &open, report.failure.understand()).await?,
     }
-    outcomes.app.wake.dispatch.notify_one();
     Ok(())
 }
 
@@ -134,7 +137,7 @@ async fn deliver(outcomes: &Outcomes, open: Open, delivered: Delivered) -> Resul
     };
     failpoint::reach("gateway::after-settlement").await;
     tracing::info!(%attempt, "an image was delivered");
-    outcomes.ended(attempt.sample.job, job_end.as_ref());
+    log_end(attempt.sample.job, job_end.as_ref());
     reward(outcomes, &open, rival).await;
     Ok(())
 }
@@ -211,7 +214,7 @@ async fn fail(outcomes: &Outcomes, open: &Open, failure: Failure) -> Result<(), 
         .await?;
     if let Settled::Recorded { job_end } = settled {
         failpoint::reach("gateway::after-settlement").await;
-        outcomes.ended(attempt.sample.job, job_end.as_ref());
+        log_end(attempt.sample.job, job_end.as_ref());
     }
     Ok(())
 }

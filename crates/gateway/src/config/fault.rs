@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tryon_core::time::Seconds;
 
-use super::{GatewayConfig, NodeConfig, TaskConfig};
+use super::{DatabaseUrl, GatewayConfig, NodeConfig, TaskConfig};
 
 /// The least bytes of a secret that signs links.
 const SECRET_BYTES: usize = 16;
@@ -21,10 +21,14 @@ pub enum ConfigFault {
         least: usize,
     },
     /// The database is not one that is known.
-    #[error("`database.url` is `{url}`, not `sqlite://<path>`")]
+    #[error(
+        "`database.url` {}, not `sqlite://<path>` or \
+         `postgres://<user>:<password>@<host>/<database>`",
+        .scheme.as_ref().map_or_else(|| "is no URL".to_owned(), |it| format!("is of `{it}`"))
+    )]
     UnknownDatabase {
-        /// What it is.
-        url: String,
+        /// What its URL begins with, if it is one. The rest may hold a password.
+        scheme: Option<String>,
     },
     /// Something that has to be more than nothing.
     #[error("`{key}` has to be above 0")]
@@ -64,12 +68,19 @@ pub enum ConfigFault {
     },
 }
 
+impl ConfigFault {
+    /// That `url` names no database that is known.
+    pub fn unknown_database(url: &DatabaseUrl) -> Self {
+        let scheme = url.scheme().map(str::to_owned);
+        Self::UnknownDatabase { scheme }
+    }
+}
+
 pub(super) fn find_faults(config: &GatewayConfig) -> Vec<ConfigFault> {
     let mut faults = secret_faults(config);
-    if config.database.sqlite_path().is_none() {
-        faults.push(ConfigFault::UnknownDatabase {
-            url: config.database.url.clone(),
-        });
+    let database = &config.database.url;
+    if database.find_database().is_none() {
+        faults.push(ConfigFault::unknown_database(database));
     }
     if let Some(url) = &config.server.public_url {
         faults.extend(url_fault("server.public_url".to_owned(), url));
@@ -217,7 +228,7 @@ mod tests {
     #[test]
     fn every_fault_is_found_at_once() {
         let mut config = sound();
-        config.database.url = "mysql://x".to_owned();
+        config.database.url = "mysql://me:hunter2@x".to_owned().into();
         config.server.public_url = Some("ftp://x".parse().unwrap());
         config.jobs.deadline = Seconds::new(0);
         config.limits.buffered_bytes = 1;
@@ -235,6 +246,10 @@ mod tests {
             text.contains(&"`tasks[0].steps` is 0, not a whole number from 1 to 100".to_owned())
         );
         assert!(text.contains(&"two nodes are named `a`".to_owned()));
+        assert!(
+            text[0].starts_with("`database.url` is of `mysql`, not ")
+                && !text[0].contains("hunter2")
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Everything has a default but the secrets and the nodes. Durations are numbers of seconds, whole
 //! or not; sizes are bytes.
 
+mod database;
 mod fault;
 mod section;
 mod task;
@@ -12,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use tryon_core::limit::Limits;
 
 pub use self::{
+    database::{Database, DatabaseConfig, DatabaseUrl},
     section::{
-        CallbackConfig, DatabaseConfig, FetchConfig, JobConfig, LimitConfig, NodeConfig,
-        RateConfig, SecretConfig, ServerConfig, StorageConfig,
+        CallbackConfig, FetchConfig, JobConfig, LimitConfig, NodeConfig, RateConfig, SecretConfig,
+        ServerConfig, StorageConfig,
     },
     task::{TaskConfig, find_plan},
 };

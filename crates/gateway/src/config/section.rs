@@ -63,31 +63,6 @@ fn reachable(host: &str) -> String {
     }
 }
 
-/// `database`: where the gateway remembers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DatabaseConfig {
-    /// `sqlite://<path>`. The file and its folder are created where there are none; it has to lie
-    /// on a local disk.
-    pub url: String,
-}
-
-impl Default for DatabaseConfig {
-    fn default() -> Self {
-        Self {
-            url: "sqlite://data/tryon.db".to_owned(),
-        }
-    }
-}
-
-impl DatabaseConfig {
-    /// The path of the `SQLite` file; `None` for a URL of another kind.
-    pub fn sqlite_path(&self) -> Option<PathBuf> {
-        let path = self.url.strip_prefix("sqlite://")?;
-        (!path.is_empty()).then(|| PathBuf::from(path))
-    }
-}
-
 /// `storage`: where pictures are kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

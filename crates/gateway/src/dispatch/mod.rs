@@ -21,7 +21,7 @@ use tryon_store::{Assignment, StoreError};
 
 pub(crate) use self::{
     fleet::{Fleet, specs},
-    outcome::Outcomes,
+    outcome::{Outcomes, log_end},
 };
 use crate::pace::{Backoff, rest, until_due};
 

@@ -14,7 +14,7 @@ use super::{
     client::{Answer, OfferError},
     fleet::Member,
     form::{self, FormError},
-    outcome::Outcomes,
+    outcome::{Outcomes, log_end},
 };
 use crate::failpoint;
 
@@ -28,7 +28,6 @@ pub(super) async fn offer(outcomes: &Outcomes, assignment: &Assignment) {
         let attempt = assignment.attempt;
         tracing::error!(%attempt, %error, "what a node answered cannot be recorded");
     }
-    outcomes.app.wake.dispatch.notify_one();
 }
 
 async fn try_offer(outcomes: &Outcomes, assignment: &Assignment) -> Result<(), StoreError> {
@@ -221,7 +220,7 @@ async fn fail(
         .fail_sample(attempt, error, now(outcomes))
         .await?;
     if let tryon_store::Settled::Recorded { job_end } = settled {
-        outcomes.ended(attempt.sample.job, job_end.as_ref());
+        log_end(attempt.sample.job, job_end.as_ref());
     }
     Ok(())
 }

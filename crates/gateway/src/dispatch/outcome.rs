@@ -38,9 +38,8 @@ impl Outcomes {
             .await?;
         tracing::warn!(%attempt, outcome = ?lost, "an attempt was lost");
         if let Lost::GivenUp { job_end } = &lost {
-            self.ended(attempt.sample.job, job_end.as_ref());
+            log_end(attempt.sample.job, job_end.as_ref());
         }
-        self.app.wake.dispatch.notify_one();
         Ok(lost)
     }
 
@@ -105,13 +104,12 @@ impl Outcomes {
             }
         });
     }
+}
 
-    /// Tells the loops that wait for the end of jobs.
-    pub(crate) fn ended(&self, job: JobId, end: Option<&JobEnd>) {
-        if let Some(end) = end {
-            tracing::info!(%job, state = end.state().as_str(), "a job ended");
-            self.app.wake.sweep.notify_one();
-        }
+/// Says that a job ended, if it did.
+pub(crate) fn log_end(job: JobId, end: Option<&JobEnd>) {
+    if let Some(end) = end {
+        tracing::info!(%job, state = end.state().as_str(), "a job ended");
     }
 }
 

@@ -103,9 +103,7 @@ async fn record(
             "a node was probed"
         );
     }
-    app.store.set_node_state(name, state, providers).await?;
-    app.wake.dispatch.notify_one();
-    Ok(())
+    app.store.set_node_state(name, state, providers).await
 }
 
 async fn probe(client: &NodeClient) -> (NodeState, Vec<Provider>) {

@@ -206,7 +206,6 @@ impl Preparer {
             .await?;
         if prepared {
             tracing::info!(%job, "prepared");
-            app.wake.dispatch.notify_one();
             return Ok(());
         }
         // Another gateway prepared it under the same keys, or it ended meanwhile.
@@ -222,7 +221,6 @@ impl Preparer {
         tracing::info!(%job, name = error.name.as_str(), "a job's inputs cannot be used");
         let app = &self.app;
         app.store.end_job(job, error, app.clock.now()).await?;
-        app.wake.sweep.notify_one();
         Ok(())
     }
 }

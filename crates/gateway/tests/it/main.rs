@@ -16,5 +16,6 @@ mod input;
 mod keep;
 mod limit;
 mod rate;
+mod several;
 mod slow;
 mod stage;

@@ -26,12 +26,13 @@ use tryon_gateway::{
     App, Gateway, GatewayConfig, Listeners,
     auth::NewSecret,
     clock::{Clock as _, FixedClock},
-    config::NodeConfig,
+    config::{Database, NodeConfig},
     rate,
 };
-use tryon_store::{Job, NewKey, Node, NodeState, SqliteStore, Store};
+use tryon_store::{Job, NewKey, Node, NodeState, PostgresStore, SqliteStore, Store};
 use tryon_testkit::{
     fake_node::{FakeNode, Outcome},
+    postgres::PostgresServer,
     upload,
 };
 
@@ -138,11 +139,11 @@ impl TestApp {
     ) -> Self {
         let node = FakeNode::start().await;
         node.set_token(NODE_TOKEN);
-        let mut config = config(&node);
-        change(&mut config);
         let dir = tempfile::tempdir().unwrap();
-        let (store, disk) = open(&dir).await;
-        let blobs = pictures.unwrap_or(disk);
+        let mut config = config(&node, &dir);
+        change(&mut config);
+        let store = open_store(&config).await;
+        let blobs = pictures.unwrap_or_else(|| open_disk(&dir));
         let clock = Arc::new(FixedClock::at(now()));
         let gateway = start(&config, &store, &blobs, &clock).await;
         node.report_to(gateway.callback_url().as_str(), CALLBACK_TOKEN);
@@ -166,7 +167,8 @@ impl TestApp {
     /// Stops the gateway and starts it again on the same store and pictures, as a deploy does.
     pub(crate) async fn restart(self) -> Self {
         self.gateway.shutdown().await;
-        let (store, blobs) = open(&self.dir).await;
+        self.store.close().await;
+        let (store, blobs) = (open_store(&self.config).await, open_disk(&self.dir));
         let gateway = start(&self.config, &store, &blobs, &self.clock).await;
         self.node
             .report_to(gateway.callback_url().as_str(), CALLBACK_TOKEN);
@@ -175,6 +177,23 @@ impl TestApp {
             store,
             blobs,
             ..self
+        }
+    }
+
+    /// Another gateway on the same database and pictures.
+    pub(crate) async fn start_beside(&self) -> Gateway {
+        let store = open_store(&self.config).await;
+        start(&self.config, &store, &self.blobs, &self.clock).await
+    }
+
+    /// Everything that the database holds, byte for byte or as text.
+    pub(crate) fn read_database(&self) -> Vec<u8> {
+        match self.config.database.url.find_database().unwrap() {
+            Database::Sqlite(path) => {
+                let log = std::fs::read(path.with_extension("db-wal")).unwrap_or_default();
+                [std::fs::read(path).unwrap(), log].concat()
+            }
+            Database::Postgres(url) => PostgresServer::shared().dump(url).unwrap(),
         }
     }
 
@@ -373,8 +392,9 @@ pub(crate) fn node_config(name: &str, url: &str) -> NodeConfig {
     }
 }
 
-fn config(node: &FakeNode) -> GatewayConfig {
+fn config(node: &FakeNode, dir: &TempDir) -> GatewayConfig {
     let mut config = GatewayConfig::default();
+    config.database.url = create_database(dir).into();
     (config.server.port, config.server.internal_port) = (0, 0);
     config.secrets.link_signing_key = Secret::new(LINK_KEY);
     config.callbacks.token = Secret::new(CALLBACK_TOKEN);
@@ -382,13 +402,24 @@ fn config(node: &FakeNode) -> GatewayConfig {
     config
 }
 
-async fn open(dir: &TempDir) -> (Arc<dyn Store>, Blobs) {
-    let file = dir.path().join("tryon.db");
-    let store = SqliteStore::open(file.to_str().unwrap()).await.unwrap();
-    (
-        Arc::new(store),
-        Blobs::disk(dir.path().join("pictures")).unwrap(),
-    )
+/// An empty database: a file or, where `TRYON_TEST_DATABASE` is `postgres`, one on a server.
+fn create_database(dir: &TempDir) -> String {
+    match std::env::var("TRYON_TEST_DATABASE").as_deref() {
+        Ok("postgres") => PostgresServer::shared().create_database().unwrap(),
+        Ok(other) => panic!("`TRYON_TEST_DATABASE` is `{other}`, not `postgres`"),
+        Err(_) => format!("sqlite://{}/tryon.db", dir.path().display()),
+    }
+}
+
+async fn open_store(config: &GatewayConfig) -> Arc<dyn Store> {
+    match config.database.url.find_database().unwrap() {
+        Database::Sqlite(path) => Arc::new(SqliteStore::open(path).await.unwrap()),
+        Database::Postgres(url) => Arc::new(PostgresStore::open(url).await.unwrap()),
+    }
+}
+
+fn open_disk(dir: &TempDir) -> Blobs {
+    Blobs::disk(dir.path().join("pictures")).unwrap()
 }
 
 async fn start(

@@ -156,7 +156,6 @@ async fn accept(app: &App, job: NewJob) -> Result<Json<Submitted>, ApiError> {
         return Err(refusal.into());
     }
     failpoint::reach("gateway::after-commit").await;
-    app.wake.prepare.notify_one();
     tracing::info!(job = %id, "accepted");
     Ok(Json(id.into()))
 }
