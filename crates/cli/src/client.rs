@@ -102,13 +102,25 @@ impl Client {
         })
     }
 
-    /// Submits a job to `/tryon/{task}` and returns its id.
+    /// Submits a job to `/tryon/{task}` and returns its id. A submission that may have been taken is
+    /// sent again under the same name, which makes no second job.
     pub(crate) async fn submit(&self, task: &str, body: &Value) -> Result<String, Failure> {
-        let request = self
-            .http
-            .post(format!("{}/tryon/{task}", self.base))
-            .json(body);
-        Ok(self.send::<Submitted>(request).await?.id)
+        let name = hex::encode(rand::random::<[u8; 16]>());
+        let begun = Instant::now();
+        let mut uncertain = false;
+        loop {
+            let request = self.http.post(format!("{}/tryon/{task}", self.base));
+            let request = request.header("idempotency-key", &name).json(body);
+            let error = match self.try_send::<Submitted>(request).await {
+                Ok(submitted) => return Ok(submitted.id),
+                Err(error) => error,
+            };
+            uncertain |= error.uncertain;
+            match error.wait_within(begun, MAX_SILENCE) {
+                Some(after) if uncertain => tokio::time::sleep(after).await,
+                _ => return Err(error.failure),
+            }
+        }
     }
 
     /// Waits until a job has ended and returns its outputs' URLs.
@@ -133,8 +145,7 @@ impl Client {
                 Ok(status) => return Ok(status),
                 Err(error) => error,
             };
-            let patience = MAX_SILENCE.saturating_sub(begun.elapsed());
-            let Some(after) = error.retry_after.filter(|after| *after <= patience) else {
+            let Some(after) = error.wait_within(begun, MAX_SILENCE) else {
                 let job = format!("the job may go on: its id is {id}");
                 return Err(error.failure.also(&job));
             };
@@ -179,9 +190,10 @@ impl Client {
         &self,
         request: reqwest::RequestBuilder,
     ) -> Result<T, SendError> {
-        let lost = |error| SendError {
+        let lost = |error: reqwest::Error| SendError {
             failure: self.unreachable(&error),
             retry_after: Some(LAST_POLL),
+            uncertain: !error.is_connect(),
         };
         let sent = request.bearer_auth(self.key.expose()).send().await;
         let answer = sent.map_err(lost)?;
@@ -192,12 +204,14 @@ impl Client {
             return Err(SendError {
                 failure: refused(status.as_u16(), &refusal),
                 retry_after: after,
+                uncertain: status.is_server_error(),
             });
         }
         serde_json::from_slice(&body).map_err(|error| SendError {
             failure: Failure::from_error("the answer is not one of this API", &error)
                 .hint(format!("is there a tryon gateway at `{}`?", self.base)),
             retry_after: None,
+            uncertain: true,
         })
     }
 
@@ -214,6 +228,16 @@ struct SendError {
     failure: Failure,
     /// How long to wait before the same may be asked again; `None` when it need not be.
     retry_after: Option<Duration>,
+    /// Whether what was asked for may have been done all the same.
+    uncertain: bool,
+}
+
+impl SendError {
+    /// How long to wait before asking again, if that is over within `patience` from `begun`.
+    fn wait_within(&self, begun: Instant, patience: Duration) -> Option<Duration> {
+        let patience = patience.saturating_sub(begun.elapsed());
+        self.retry_after.filter(|after| *after <= patience)
+    }
 }
 
 /// How long to wait before asking again: what a refusal for now says, or a little.

@@ -27,8 +27,8 @@ const OPAQUE: &str = "something failed on our side; try again, and name the `x-r
 
 /// Why a request is refused. A closed set of names, each with its status: clients of this API
 /// know these pairs and no others, so a body that is too large is a 400 and not a 413. Only links
-/// to pictures, which browsers follow, and readiness, which load balancers ask for, have statuses
-/// of their own.
+/// to pictures, which browsers follow, readiness, which load balancers ask for, and names of
+/// submissions, which those clients do not send, have statuses of their own.
 #[derive(Debug)]
 pub struct ApiError {
     code: ApiErrorCode,
@@ -104,6 +104,15 @@ impl ApiError {
         Self::bad_request(format!("{what} is larger than {limit} bytes"))
     }
 
+    /// 409: the client's name for the submission is another's.
+    pub fn other_request() -> Self {
+        Self::bad_request(
+            "this `Idempotency-Key` was used for another request within the last 24 hours: use a \
+             new one for each job",
+        )
+        .status(StatusCode::CONFLICT)
+    }
+
     /// 429: too many requests in the window.
     pub fn rate_limited(limit: u32, reset: Duration) -> Self {
         let message = format!("more than {limit} requests in a minute: wait for the next window");
@@ -176,6 +185,9 @@ impl From<SubmitError> for ApiError {
         match error {
             SubmitError::OutOfCredits(reason) => Self::out_of_credits(reason),
             SubmitError::TooManyJobs { open, limit } => Self::too_many_jobs(open, limit),
+            SubmitError::OtherRequest => Self::other_request(),
+            // Who submits answers with the job.
+            error @ SubmitError::AcceptedBefore(_) => Self::internal(error),
             SubmitError::Store(error) => error.into(),
         }
     }

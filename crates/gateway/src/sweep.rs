@@ -33,6 +33,9 @@ const QUESTIONS: usize = 16;
 /// The longest wait after the store failed.
 const STORE_PAUSE: Duration = Duration::from_secs(5);
 
+/// The names of submissions that are forgotten in one transaction.
+const NAMES: u32 = 500;
+
 /// How often a gateway asks whether another one sweeps no more.
 const TURN: Duration = Duration::from_secs(5);
 
@@ -304,6 +307,7 @@ async fn sweep_orphans(outcomes: &Outcomes) -> Result<(), SweepError> {
     let settled = old - jobs.output_retention.duration() - jobs.deadline.duration();
     sweep_folder(outcomes, Folder::Outputs, settled).await?;
     app.blobs.erase_partial(old).await?;
+    while app.store.forget_submissions(app.clock.now(), NAMES).await? == u64::from(NAMES) {}
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! What goes into the store and comes out of it.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use tryon_core::{
     error::JobError,
@@ -115,6 +117,27 @@ pub struct Request {
     pub moderation: ModerationLevel,
 }
 
+/// How long a submission is known by what its client called it.
+pub const KEY_LIFE: Duration = Duration::from_hours(24);
+
+/// What a client calls a submission, so that it can send it again and have one job all the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// The name, which is the account's own.
+    pub key: String,
+    /// A digest of what is asked for, so that a name that is used for something else is noticed.
+    pub request: [u8; 32],
+}
+
+/// What a submission that is known by its name became.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Submission {
+    /// The digest of what was asked for.
+    pub request: [u8; 32],
+    /// The job.
+    pub job: JobId,
+}
+
 /// A job to be accepted.
 #[derive(Debug, Clone)]
 pub struct NewJob {
@@ -132,6 +155,8 @@ pub struct NewJob {
     pub seeds: Vec<u64>,
     /// When it must have ended.
     pub deadline: Timestamp,
+    /// What its client calls it.
+    pub idempotency: Option<Idempotency>,
 }
 
 /// A job as its owner sees it.

@@ -19,7 +19,7 @@ use crate::{
     matching::IdleNode,
     record::{
         Account, Assignment, ExpiredLease, Job, Key, Node, NodeState, Output, Pair, Plan,
-        Preparation, Request, Sample, Source,
+        Preparation, Request, Sample, Source, Submission,
     },
     store::StoreError,
 };
@@ -135,6 +135,24 @@ pub(crate) struct AllowanceRow {
     pub(crate) balance: BalanceRow,
     pub(crate) open_jobs: i64,
     pub(crate) concurrent_jobs: i64,
+}
+
+#[derive(FromRow)]
+pub(crate) struct SubmissionRow {
+    request: Vec<u8>,
+    job_id: String,
+}
+
+impl TryFrom<SubmissionRow> for Submission {
+    type Error = StoreError;
+
+    fn try_from(row: SubmissionRow) -> Result<Self, StoreError> {
+        let request = row.request.as_slice().try_into();
+        Ok(Self {
+            request: request.map_err(|error| corrupt("idempotency_keys.request", error))?,
+            job: parse("idempotency_keys.job_id", &row.job_id)?,
+        })
+    }
 }
 
 #[derive(FromRow)]

@@ -14,7 +14,7 @@ use tryon_core::{
 use crate::change::Changes;
 use crate::record::{
     Account, Assignment, Erasable, ExpiredLease, Job, JobPage, Key, Lost, NewJob, NewKey, Node,
-    NodeSpec, NodeState, Output, Pair, Preparation, Settled, Violation,
+    NodeSpec, NodeState, Output, Pair, Preparation, Settled, Submission, Violation,
 };
 
 /// The store failed; nothing of the call was done. Only where a connection was lost while the
@@ -62,6 +62,12 @@ pub enum SubmitError {
         /// Jobs allowed.
         limit: u32,
     },
+    /// The same request was accepted under the same name before.
+    #[error("it was accepted before, as the job `{0}`")]
+    AcceptedBefore(JobId),
+    /// Another request was accepted under the same name.
+    #[error("another request has the same name")]
+    OtherRequest,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -121,6 +127,19 @@ pub trait Store: Send + Sync + 'static {
     /// Accepts a job: reserves its price (one credit a sample), writes the ledger row, inserts
     /// the job and its samples.
     async fn submit_job(&self, job: NewJob, now: Timestamp) -> Result<(), SubmitError>;
+
+    /// What the account's submission of this name became, if it was accepted within
+    /// [`KEY_LIFE`](crate::record::KEY_LIFE).
+    async fn find_submission(
+        &self,
+        account: AccountId,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<Option<Submission>, StoreError>;
+
+    /// Forgets the names of submissions that are not known by them any more, oldest first, at most
+    /// `limit`. Returns how many it were.
+    async fn forget_submissions(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
     /// The job of this id, whoever owns it.
     async fn find_job(&self, id: JobId) -> Result<Option<Job>, StoreError>;

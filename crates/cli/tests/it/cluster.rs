@@ -107,7 +107,7 @@ impl Cluster {
         Service::start(&mut command)
     }
 
-    /// Submits a job; `None` when the gateway died before it answered.
+    /// Submits a job, always the same one; `None` when the gateway died before it answered.
     pub(crate) fn submit(&self) -> Option<String> {
         let picture = |name| {
             let bytes = std::fs::read(example(name)).unwrap();
@@ -122,6 +122,7 @@ impl Cluster {
         let request = http()
             .post(self.url("/api/v1/tryon/clothes"))
             .bearer_auth(&self.key)
+            .header("idempotency-key", "the only one")
             .json(&body);
         let answer = request.send().ok()?;
         assert_eq!(answer.status(), 200);

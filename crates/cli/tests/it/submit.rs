@@ -22,8 +22,13 @@ enum Answer {
 const SUBMITTED: Answer = Answer::Say("200 OK", "", r#"{"id": "0123456789abcdef01234567"}"#);
 const PROCESSING: Answer = Answer::Say("200 OK", "", r#"{"status": "processing"}"#);
 
-/// A request: its first line, and when it came.
-type Seen = (String, Instant);
+/// A request.
+struct Seen {
+    line: String,
+    /// Its `idempotency-key`.
+    name: Option<String>,
+    at: Instant,
+}
 
 /// Answers requests in this order, a connection each, and tells of each; then it is gone.
 fn start(answers: &[Answer]) -> (String, mpsc::Receiver<Seen>) {
@@ -34,7 +39,7 @@ fn start(answers: &[Answer]) -> (String, mpsc::Receiver<Seen>) {
     std::thread::spawn(move || {
         for answer in answers {
             let (mut stream, _) = listener.accept().unwrap();
-            tell.send((read_request(&stream), Instant::now())).unwrap();
+            tell.send(read_request(&stream)).unwrap();
             if let Answer::Say(status, headers, body) = answer {
                 let length = body.len();
                 let head = format!("content-length: {length}\r\nconnection: close\r\n{headers}");
@@ -45,8 +50,8 @@ fn start(answers: &[Answer]) -> (String, mpsc::Receiver<Seen>) {
     (url, seen)
 }
 
-/// Reads a request to its end and gives its first line.
-fn read_request(stream: &TcpStream) -> String {
+/// Reads a request to its end.
+fn read_request(stream: &TcpStream) -> Seen {
     let mut reader = BufReader::new(stream);
     let mut lines = Vec::new();
     loop {
@@ -58,12 +63,14 @@ fn read_request(stream: &TcpStream) -> String {
         }
         lines.push(line);
     }
-    let length = lines
-        .iter()
-        .find_map(|line| line.strip_prefix("content-length: "));
-    let length: usize = length.map_or(0, |length| length.parse().unwrap());
+    let header = |name| lines.iter().find_map(|line| line.strip_prefix(name));
+    let length = header("content-length: ").map_or(0, |length| length.parse().unwrap());
     reader.read_exact(&mut vec![0; length]).unwrap();
-    lines.swap_remove(0)
+    Seen {
+        line: lines[0].clone(),
+        name: header("idempotency-key: ").map(str::to_owned),
+        at: Instant::now(),
+    }
 }
 
 fn submit(url: &str) -> Vec<String> {
@@ -110,12 +117,34 @@ fn a_job_is_waited_for_through_limits_faults_and_a_restart_of_the_gateway() {
         "{said}"
     );
     let status = "get /api/v1/status/0123456789abcdef01234567 http/1.1";
-    let lines: Vec<_> = seen.iter().map(|(line, _)| line.as_str()).collect();
+    let lines: Vec<_> = seen.iter().map(|seen| seen.line.as_str()).collect();
     let mut expected = vec![status; answers.len()];
     expected[0] = "post /api/v1/tryon/clothes http/1.1";
     assert_eq!(lines, expected);
     // As long as it was told to wait.
-    assert!(seen[3].1 - seen[2].1 >= Duration::from_secs(2));
+    assert!(seen[3].at - seen[2].at >= Duration::from_secs(2));
+}
+
+/// Nobody knows what became of a submission that was not answered.
+#[test]
+fn a_submission_is_sent_again_under_the_same_name_until_it_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = Answer::Say(
+        "200 OK",
+        "",
+        r#"{"status": "failed", "error": {"name": "PoseError", "message": "nobody is there"}}"#,
+    );
+    let proxy = Answer::Say("502 Bad Gateway", "", "<html>a proxy's page</html>");
+    let answers = [Answer::HangUp, proxy, SUBMITTED, ended];
+    let (said, seen) = submit_and_fail(folder.path(), &answers);
+    assert!(said.contains("PoseError"), "{said}");
+    let names: Vec<_> = seen.iter().map(|seen| seen.name.as_deref()).collect();
+    let name = names[0].expect("the submission has a name");
+    assert_eq!(names, [Some(name), Some(name), Some(name), None]);
+    assert_eq!(name.len(), 32);
+
+    let another = submit_and_fail(folder.path(), &[SUBMITTED, ended]);
+    assert_ne!(another.1[0].name.as_deref(), Some(name));
 }
 
 #[test]

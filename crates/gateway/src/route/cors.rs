@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::{HeaderName, Method, header};
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
-use super::{gate, trace};
+use super::{gate, submit::idempotency, trace};
 use crate::error::SHOULD_RETRY;
 
 /// How long a browser may remember the answer to its preflight request.
@@ -14,9 +14,13 @@ const MAX_AGE: Duration = Duration::from_hours(24);
 /// Any origin may use a key that it has: keys are not cookies, nothing is sent by itself.
 pub(super) fn layer() -> CorsLayer {
     let limits: [HeaderName; 3] = gate::HEADERS;
-    let exposed = [trace::REQUEST_ID, header::RETRY_AFTER, SHOULD_RETRY]
-        .into_iter()
-        .chain(limits);
+    let others = [
+        trace::REQUEST_ID,
+        header::RETRY_AFTER,
+        SHOULD_RETRY,
+        idempotency::REPLAYED,
+    ];
+    let exposed = others.into_iter().chain(limits);
     CorsLayer::new()
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])

@@ -28,6 +28,9 @@ pub(super) enum Submission {
     /// `UnauthorizedAccess`: no key, or not a valid one.
     #[response(status = 401)]
     Unauthorized(ErrorBody),
+    /// `BadRequest`: the `Idempotency-Key` was used for another request.
+    #[response(status = 409)]
+    Named(ErrorBody),
     /// `RateLimitExceeded` or `ConcurrencyLimitExceeded`: wait for `Retry-After` seconds.
     /// `OutOfCredits`: waiting does not help, and `x-should-retry` is `false`.
     #[response(status = 429)]

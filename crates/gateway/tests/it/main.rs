@@ -12,6 +12,7 @@ mod fetch;
 mod field;
 mod guard;
 mod host;
+mod idempotency;
 mod input;
 mod keep;
 mod limit;

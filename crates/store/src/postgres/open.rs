@@ -30,11 +30,18 @@ const TIMEOUTS: [(&str, &str); 3] = [
     ("idle_in_transaction_session_timeout", "10s"),
 ];
 
-const MIGRATIONS: Migrations = &[(
-    1,
-    "initial",
-    include_str!("../../migrations/postgres/0001_initial.sql"),
-)];
+pub(super) const MIGRATIONS: Migrations = &[
+    (
+        1,
+        "initial",
+        include_str!("../../migrations/postgres/0001_initial.sql"),
+    ),
+    (
+        2,
+        "idempotency",
+        include_str!("../../migrations/postgres/0002_idempotency.sql"),
+    ),
+];
 
 /// What a URL says, with the timeouts that it does not.
 pub(super) fn parse(url: &str) -> Result<PgConnectOptions, StoreError> {

@@ -6,11 +6,13 @@ use sqlx::{AssertSqlSafe, PgPool};
 use tokio::sync::Barrier;
 use tryon_testkit::postgres::PostgresServer;
 
-use super::PostgresStore;
+use super::{PostgresStore, open::MIGRATIONS};
 use crate::{
     Store as _, StoreError,
     sql::{
-        dispatch, job, key, settle,
+        dispatch, idempotency, job, key,
+        schema::migrator,
+        settle,
         statement::{Sql, query},
         sweep,
         tests::stored_names,
@@ -77,6 +79,10 @@ const FILL: &str = "
         sha256(int8send(n)), n
     FROM accounts, generate_series(1, 5000) AS n;
 
+    INSERT INTO idempotency_keys (account_id, key, request, job_id, created_at)
+    SELECT account_id, 'key ' || created_at, sha256(''), id, created_at FROM jobs
+    WHERE state = 'completed';
+
     INSERT INTO nodes (name, url) SELECT 'node-' || n, 'http://node' FROM generate_series(1, 100) AS n;
 
     VACUUM ANALYZE";
@@ -116,11 +122,21 @@ async fn no_hot_statement_reads_a_whole_table() {
     let job = "'010101010101010101010101'";
     let account = "'010101010101010101010101'";
     let hash = r"'\x00'";
-    let hot: [(Sql, String, &[&str]); 14] = [
+    let hot: [(Sql, String, &[&str]); 16] = [
         (
             key::FIND_ACCOUNT.into(),
             hash.into(),
             &["api_keys_hash_key"],
+        ),
+        (
+            idempotency::FIND.into(),
+            format!("{account}, 'key 7', 0"),
+            &["idempotency_keys_pkey"],
+        ),
+        (
+            idempotency::FORGET.into(),
+            "10, 10".into(),
+            &["idempotency_keys_by_age", "idempotency_keys_pkey"],
         ),
         (job::FIND.into(), job.into(), &["jobs_pkey", "samples_pkey"]),
         (
@@ -198,9 +214,27 @@ fn scans(step: &str, index: &str) -> bool {
 
 /// Accounts and nodes are few.
 fn is_whole_table(step: &str) -> bool {
-    let grows = ["jobs", "samples", "ledger", "api_keys"];
+    let grows = ["jobs", "samples", "ledger", "api_keys", "idempotency_keys"];
     let scan = step.split_once("Seq Scan on ").map(|(_, table)| table);
     scan.is_some_and(|table| grows.iter().any(|grows| table.starts_with(grows)))
+}
+
+// ── migrations ──────────────────────────────────────────────────────────────────────────────────
+
+#[tokio::test]
+async fn a_database_of_any_older_version_is_brought_up_to_date() {
+    for version in 1..MIGRATIONS.len() {
+        let url = PostgresServer::shared().create_database().unwrap();
+        let older = PgPool::connect(&url).await.unwrap();
+        migrator(&MIGRATIONS[..version]).run(&older).await.unwrap();
+        let insert = "INSERT INTO nodes (name, url) VALUES ('a', 'http://a')";
+        sqlx::query(insert).execute(&older).await.unwrap();
+        older.close().await;
+        let store = PostgresStore::open(&url).await.unwrap();
+        assert_eq!(store.list_nodes().await.unwrap().len(), 1, "{version}");
+        store.close().await;
+        PostgresStore::open_to_read(&url).await.unwrap();
+    }
 }
 
 // ── names ───────────────────────────────────────────────────────────────────────────────────────

@@ -26,7 +26,7 @@ use crate::{
     change::{Bell, Change, Changes},
     record::{
         Account, Assignment, Erasable, ExpiredLease, Job, JobPage, Key, Lost, NewJob, NewKey, Node,
-        NodeSpec, NodeState, Output, Pair, Preparation, Settled, Violation,
+        NodeSpec, NodeState, Output, Pair, Preparation, Settled, Submission, Violation,
     },
     store::{Store, StoreError, SubmitError},
 };
@@ -34,6 +34,7 @@ use crate::{
 pub(crate) mod account;
 pub(crate) mod audit;
 pub(crate) mod dispatch;
+pub(crate) mod idempotency;
 pub(crate) mod job;
 pub(crate) mod key;
 pub(crate) mod ledger;
@@ -142,6 +143,24 @@ impl<S: SqlStore> Store for S {
             .await?;
         self.bell().ring(Change::SUBMITTED);
         Ok(())
+    }
+
+    async fn find_submission(
+        &self,
+        account: AccountId,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<Option<Submission>, StoreError> {
+        let key = key.to_owned();
+        self.pools()
+            .look(move |connection| Box::pin(idempotency::find(connection, account, key, now)))
+            .await
+    }
+
+    async fn forget_submissions(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(idempotency::forget(tx, now, limit)))
+            .await
     }
 
     async fn find_job(&self, id: JobId) -> Result<Option<Job>, StoreError> {

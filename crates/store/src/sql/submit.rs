@@ -7,7 +7,7 @@ use tryon_core::{
 };
 
 use super::{
-    ledger,
+    idempotency, ledger,
     statement::{Connection, Sql, json, query},
 };
 use crate::{
@@ -40,8 +40,16 @@ pub(super) async fn submit(
     now: Timestamp,
 ) -> Result<(), SubmitError> {
     let price = u32::try_from(job.seeds.len()).expect("BUG: a job has few samples");
-    let movement = reserve(connection, job.account, price).await?;
+    let allowance = open_job(connection, job.account).await?;
+    // Before the limits: what was accepted counts against them already.
+    if let Some(submitted) = &job.idempotency {
+        idempotency::refuse_known(connection, job.account, submitted, now).await?;
+    }
+    let movement = reserve(allowance, price)?;
     insert_job(connection, &job, price, now).await?;
+    if let Some(submitted) = &job.idempotency {
+        idempotency::remember(connection, &job, submitted, now).await?;
+    }
     for (index, seed) in (0_i64..).zip(&job.seeds) {
         insert_sample(connection, &job, (index, *seed), now).await?;
     }
@@ -50,12 +58,7 @@ pub(super) async fn submit(
 }
 
 /// The movement that pays for the job, if the account has the credits and may have one job more.
-async fn reserve(
-    connection: &mut Connection<'_>,
-    account: AccountId,
-    price: u32,
-) -> Result<Movement, SubmitError> {
-    let row = open_job(connection, account).await?;
+fn reserve(row: AllowanceRow, price: u32) -> Result<Movement, SubmitError> {
     let open: u32 = number("accounts.open_jobs", row.open_jobs - 1)?;
     let limit = number("accounts.concurrent_jobs", row.concurrent_jobs)?;
     if open >= limit {

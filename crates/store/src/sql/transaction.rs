@@ -85,7 +85,10 @@ impl Failure for SubmitError {
     fn as_store_error(&self) -> Option<&StoreError> {
         match self {
             Self::Store(error) => Some(error),
-            Self::OutOfCredits(_) | Self::TooManyJobs { .. } => None,
+            Self::OutOfCredits(_)
+            | Self::TooManyJobs { .. }
+            | Self::AcceptedBefore(_)
+            | Self::OtherRequest => None,
         }
     }
 }

@@ -29,11 +29,18 @@ const BUSY_PAUSE: Duration = Duration::from_millis(10);
 /// What the write-ahead log is cut down to after a burst.
 const LOG_SIZE_LIMIT: &str = "67108864";
 
-const MIGRATIONS: Migrations = &[(
-    1,
-    "initial",
-    include_str!("../../migrations/sqlite/0001_initial.sql"),
-)];
+pub(super) const MIGRATIONS: Migrations = &[
+    (
+        1,
+        "initial",
+        include_str!("../../migrations/sqlite/0001_initial.sql"),
+    ),
+    (
+        2,
+        "idempotency",
+        include_str!("../../migrations/sqlite/0002_idempotency.sql"),
+    ),
+];
 
 /// The connection that writes and those that read; in memory they are the same one.
 pub(super) async fn open(path: &Path) -> Result<(SqlitePool, SqlitePool), StoreError> {

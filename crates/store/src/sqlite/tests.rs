@@ -3,11 +3,13 @@
 use sqlx::{Row as _, SqlitePool};
 use tryon_core::{error::JobErrorCode, job::JobState};
 
-use super::SqliteStore;
+use super::{SqliteStore, open::MIGRATIONS};
 use crate::{
     Store as _, StoreError,
     sql::{
-        dispatch, job, key, settle,
+        dispatch, idempotency, job, key,
+        schema::migrator,
+        settle,
         statement::{Sql, query},
         sweep,
         tests::{assert_writable, stored_names},
@@ -47,8 +49,13 @@ async fn plan(pool: &SqlitePool, statement: &'static str) -> Vec<String> {
 #[tokio::test]
 async fn no_hot_statement_reads_a_whole_table() {
     let store = open_memory().await;
-    let hot: [(Sql, &str); 16] = [
+    let hot: [(Sql, &str); 18] = [
         (key::FIND_ACCOUNT.into(), "api_keys"),
+        (
+            idempotency::FIND.into(),
+            "PRIMARY KEY (account_id=? AND key=?)",
+        ),
+        (idempotency::FORGET.into(), "idempotency_keys_by_age"),
         (job::FIND.into(), "jobs_1"),
         (job::LIST.into(), "jobs_of_account"),
         (
@@ -92,6 +99,31 @@ fn is_full_scan(step: &str) -> bool {
         "USING INDEX jobs_with_inputs",
     ];
     step.starts_with("SCAN") && !fine.iter().any(|fine| step.contains(fine))
+}
+
+// ── migrations ──────────────────────────────────────────────────────────────────────────────────
+
+#[tokio::test]
+async fn a_database_of_any_older_version_is_brought_up_to_date() {
+    for version in 1..MIGRATIONS.len() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tryon.db");
+        let url = format!("sqlite://{}?mode=rwc", path.display());
+        let older = SqlitePool::connect(&url).await.unwrap();
+        migrator(&MIGRATIONS[..version]).run(&older).await.unwrap();
+        sqlx::query(INSERT_NODE).execute(&older).await.unwrap();
+        older.close().await;
+        let known = i64::try_from(MIGRATIONS.len()).unwrap();
+        let found = i64::try_from(version).unwrap();
+        assert!(matches!(
+            SqliteStore::open_to_read(&path).await,
+            Err(StoreError::OtherSchema { found: it, known: newest }) if (it, newest) == (found, known)
+        ));
+        let store = SqliteStore::open(&path).await.unwrap();
+        assert_eq!(store.list_nodes().await.unwrap().len(), 1, "{version}");
+        store.close().await;
+        SqliteStore::open_to_read(&path).await.unwrap();
+    }
 }
 
 // ── names ───────────────────────────────────────────────────────────────────────────────────────

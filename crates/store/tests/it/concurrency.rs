@@ -4,7 +4,7 @@ use std::{collections::HashSet, pin::pin, task::Poll};
 
 use tokio::task::JoinSet;
 use tryon_core::id::{AttemptId, JobId};
-use tryon_store::SubmitError;
+use tryon_store::{Idempotency, NewJob, SubmitError};
 
 use crate::{
     fixture::{
@@ -20,6 +20,7 @@ on_each! {
     a_result_settles_once_however_often_it_arrives,
     callers_that_go_away_leave_nothing_half_done,
     two_stores_share_the_work,
+    submissions_of_one_name_at_once_are_one_job,
 }
 
 async fn many_submissions_never_overdraw(place: &Place) {
@@ -177,4 +178,36 @@ async fn two_stores_share_the_work(place: &Place) {
     let held = balance(&**stores[0], account).await;
     assert_eq!((held.subscription, held.reserved), (60, 0));
     assert_eq!(stores[0].audit().await.unwrap(), []);
+}
+
+async fn submissions_of_one_name_at_once_are_one_job(place: &Place) {
+    let stores = place.open_twice().await;
+    let account = rich_account(&**stores[0], 1000).await;
+    // Later rounds find connections that are open, so that they really are at once.
+    for round in 0..10 {
+        let mut submissions = JoinSet::new();
+        for number in 0..20 {
+            let store = stores[number as usize % 2].clone();
+            submissions.spawn(async move {
+                let id = job_id(round * 100 + number);
+                let job = NewJob {
+                    idempotency: Some(Idempotency {
+                        key: round.to_string(),
+                        request: [1; 32],
+                    }),
+                    id,
+                    ..new_job(number, 1)
+                };
+                match store.submit_job(job, at(1)).await {
+                    Ok(()) => id,
+                    Err(SubmitError::AcceptedBefore(job)) => job,
+                    Err(error) => panic!("{error}"),
+                }
+            });
+        }
+        let jobs: HashSet<JobId> = submissions.join_all().await.into_iter().collect();
+        assert_eq!(jobs.len(), 1, "{jobs:?}");
+    }
+    assert_eq!(balance(&**stores[0], account).await.reserved, 10);
+    assert_eq!(open_jobs(&**stores[0], account).await, 10);
 }

@@ -86,7 +86,7 @@ async fn a_schema_of_another_version_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tryon.db");
     SqliteStore::open(&path).await.unwrap().close().await;
-    let changed = "UPDATE _sqlx_migrations SET version = 9999";
+    let changed = "UPDATE _sqlx_migrations SET version = 9999 WHERE version = 1";
     crate::place::execute(&path, changed).await.unwrap();
     assert!(matches!(
         SqliteStore::open(&path).await,
@@ -135,7 +135,7 @@ async fn a_store_that_is_opened_to_read_keeps_its_schema() {
     assert_eq!(fs::read(&path).unwrap(), b"");
 
     SqliteStore::open(&path).await.unwrap().close().await;
-    let changed = "UPDATE _sqlx_migrations SET version = 9999";
+    let changed = "UPDATE _sqlx_migrations SET version = 9999 WHERE version = 1";
     crate::place::execute(&path, changed).await.unwrap();
     let before = fs::read(&path).unwrap();
     let refused = SqliteStore::open_to_read(&path).await;

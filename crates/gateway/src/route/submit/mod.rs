@@ -2,18 +2,30 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json, body::Body, extract::State};
+use axum::{
+    Extension, Json,
+    body::Body,
+    extract::State,
+    http::HeaderMap,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
 use futures::future::OptionFuture;
 use tryon_api::public::{ClothesRequest, HairstyleRequest, Submitted, TattooRequest};
 use tryon_blob::{Blobs, Key, Role};
 use tryon_core::{id::JobId, ledger::OutOfCredits, task::Task};
-use tryon_store::{Account, NewJob, Pair, Source, SubmitError};
+use tryon_store::{Account, Idempotency, NewJob, Pair, Source, Submission, SubmitError};
 
 use self::wanted::{Picture, Wanted};
 use super::{body, refusal};
 use crate::{app::App, auth::Caller, config::find_plan, error::ApiError, failpoint};
 
+pub(crate) mod idempotency;
 mod wanted;
+
+/// What the reference says of the client's name for a submission.
+const NAMED: &str = "1 to 255 printable ASCII characters that name this submission. Sent again with \
+                     the same body within 24 hours it is answered with the same job.";
 
 /// Puts a garment or accessory on a person.
 #[utoipa::path(
@@ -21,15 +33,17 @@ mod wanted;
     path = super::path::CLOTHES,
     tag = "try-on",
     security(("key" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = NAMED)),
     request_body = ClothesRequest<'_>,
     responses((status = 200, description = "The job was accepted", body = Submitted), refusal::Submission)
 )]
 pub(super) async fn submit_clothes(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
     body: Body,
-) -> Result<Json<Submitted>, ApiError> {
-    submit(&app, &caller.account, Task::Clothes, body).await
+) -> Result<Accepted, ApiError> {
+    submit(&app, &caller.account, Task::Clothes, &headers, body).await
 }
 
 /// Puts a haircut on a face.
@@ -38,15 +52,17 @@ pub(super) async fn submit_clothes(
     path = super::path::HAIRSTYLE,
     tag = "try-on",
     security(("key" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = NAMED)),
     request_body = HairstyleRequest<'_>,
     responses((status = 200, description = "The job was accepted", body = Submitted), refusal::Submission)
 )]
 pub(super) async fn submit_hairstyle(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
     body: Body,
-) -> Result<Json<Submitted>, ApiError> {
-    submit(&app, &caller.account, Task::Hairstyle, body).await
+) -> Result<Accepted, ApiError> {
+    submit(&app, &caller.account, Task::Hairstyle, &headers, body).await
 }
 
 /// Puts a design on skin.
@@ -55,27 +71,39 @@ pub(super) async fn submit_hairstyle(
     path = super::path::TATTOO,
     tag = "try-on",
     security(("key" = [])),
+    params(("Idempotency-Key" = Option<String>, Header, description = NAMED)),
     request_body = TattooRequest<'_>,
     responses((status = 200, description = "The job was accepted", body = Submitted), refusal::Submission)
 )]
 pub(super) async fn submit_tattoo(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
     body: Body,
-) -> Result<Json<Submitted>, ApiError> {
-    submit(&app, &caller.account, Task::Tattoo, body).await
+) -> Result<Accepted, ApiError> {
+    submit(&app, &caller.account, Task::Tattoo, &headers, body).await
 }
 
 async fn submit(
     app: &App,
     account: &Account,
     task: Task,
+    headers: &HeaderMap,
     body: Body,
-) -> Result<Json<Submitted>, ApiError> {
-    refuse_hopeless(account, 1)?;
+) -> Result<Accepted, ApiError> {
+    let key = idempotency::read_key(headers)?;
+    let known = find_known(app, account, key.as_deref()).await?;
+    // What was accepted has its credits and counts as a job already.
+    if known.is_none() {
+        refuse_hopeless(account, 1)?;
+    }
     let body = body::read(body, account, &app.config.limits, &app.bodies).await?;
     // The body's share of the memory is held until the pictures in it are stored.
     let (bytes, _share) = body.into_parts();
+    let idempotency = name(task, key, &bytes).await?;
+    if let (Some(known), Some(named)) = (known, &idempotency) {
+        return replay(known, named);
+    }
     let wanted = wanted::read(task, bytes, app.config.limits.picture_bytes).await?;
     let mode = wanted.request.mode;
     let plan = find_plan(&app.config.tasks, task, mode).ok_or_else(|| {
@@ -95,8 +123,53 @@ async fn submit(
         plan,
         sources,
         deadline: app.clock.now() + app.config.jobs.deadline.duration(),
+        idempotency,
     };
     accept(app, job).await
+}
+
+/// The job that answers a submission.
+pub(super) struct Accepted {
+    id: JobId,
+    replayed: bool,
+}
+
+impl IntoResponse for Accepted {
+    fn into_response(self) -> Response {
+        let replayed = self.replayed.then_some([(idempotency::REPLAYED, "true")]);
+        (replayed, Json(Submitted::from(self.id))).into_response()
+    }
+}
+
+async fn find_known(
+    app: &App,
+    account: &Account,
+    key: Option<&str>,
+) -> Result<Option<Submission>, ApiError> {
+    let Some(key) = key else { return Ok(None) };
+    let now = app.clock.now();
+    Ok(app.store.find_submission(account.id, key, now).await?)
+}
+
+async fn name(
+    task: Task,
+    key: Option<String>,
+    body: &Bytes,
+) -> Result<Option<Idempotency>, ApiError> {
+    let Some(key) = key else { return Ok(None) };
+    let request = idempotency::digest(task, body.clone()).await?;
+    Ok(Some(Idempotency { key, request }))
+}
+
+/// The answer that the submission had before.
+fn replay(known: Submission, named: &Idempotency) -> Result<Accepted, ApiError> {
+    if known.request != named.request {
+        return Err(ApiError::other_request());
+    }
+    Ok(Accepted {
+        id: known.job,
+        replayed: true,
+    })
 }
 
 /// Spares reading, and storing, the pictures of a job that has no chance. The transaction decides.
@@ -146,18 +219,24 @@ async fn store_picture(blobs: &Blobs, key: Key, picture: &Picture) -> Result<Sou
     }
 }
 
-async fn accept(app: &App, job: NewJob) -> Result<Json<Submitted>, ApiError> {
+async fn accept(app: &App, job: NewJob) -> Result<Accepted, ApiError> {
     let id = job.id;
-    if let Err(refusal) = app.store.submit_job(job, app.clock.now()).await {
-        // Of a store that fails it is not known whether it took the job: the sweep finds out.
-        if !matches!(refusal, SubmitError::Store(_)) {
-            erase_pictures(app, id).await;
-        }
-        return Err(refusal.into());
+    let accepted = app.store.submit_job(job, app.clock.now()).await;
+    // Of a store that fails it is not known whether it took the job: the sweep finds out.
+    if !matches!(accepted, Ok(()) | Err(SubmitError::Store(_))) {
+        erase_pictures(app, id).await;
     }
+    // Two that were sent at once.
+    if let Err(SubmitError::AcceptedBefore(id)) = accepted {
+        return Ok(Accepted { id, replayed: true });
+    }
+    accepted?;
     failpoint::reach("gateway::after-commit").await;
     tracing::info!(job = %id, "accepted");
-    Ok(Json(id.into()))
+    Ok(Accepted {
+        id,
+        replayed: false,
+    })
 }
 
 /// Erases what was stored for a job that was refused. What is left is swept later.

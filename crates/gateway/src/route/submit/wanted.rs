@@ -17,7 +17,7 @@ use url::Url;
 use crate::error::ApiError;
 
 /// Bodies up to this many bytes are read where they are, larger ones on a thread that may block.
-const SMALL: usize = 64 * 1024;
+pub(super) const SMALL: usize = 64 * 1024;
 
 /// Some encoders pad and some do not.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

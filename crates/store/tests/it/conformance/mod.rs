@@ -2,6 +2,7 @@
 
 mod account;
 mod dispatch;
+mod idempotency;
 mod job;
 mod key;
 mod node;
@@ -56,6 +57,11 @@ macro_rules! conformance {
                     a_preparation_is_leased,
                     a_job_past_its_deadline_is_not_prepared,
                     preparation_ends_once,
+                }
+                idempotency {
+                    a_submission_that_is_sent_again_is_one_job,
+                    a_name_is_for_one_request_of_one_account,
+                    a_name_is_known_for_a_day,
                 }
                 dispatch {
                     an_assignment_says_what_to_do,
