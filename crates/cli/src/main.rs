@@ -32,8 +32,8 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     command::{
-        account, credits, demo, doctor, gateway, gateway_config, key, models, node, serve, submit,
-        try_on, verify_model, with_store, worker,
+        account, credits, demo, doctor, gateway, gateway_config, key, models, node, nodes, serve,
+        submit, try_on, verify_model, with_store, worker,
     },
     config::Source,
     failure::Failure,
@@ -83,6 +83,9 @@ enum Command {
     /// Grant and show credits
     #[command(subcommand)]
     Credits(credits::CreditsCommand),
+    /// List nodes, and take them out of work and in again
+    #[command(subcommand)]
+    Nodes(nodes::NodesCommand),
     /// Check this machine and its configuration
     Doctor(doctor::DoctorArgs),
     /// See the platform work, on the example pictures
@@ -158,6 +161,10 @@ async fn run_async(cli: Cli) -> Result<(), Failure> {
         Command::Credits(command) => {
             let config = gateway_config(source()?, &cli.data)?;
             with_store(&config, async |store| credits::run(&command, store).await).await
+        }
+        Command::Nodes(command) => {
+            let config = gateway_config(source()?, &cli.data)?;
+            with_store(&config, async |store| nodes::run(&command, store).await).await
         }
         Command::Doctor(args) => doctor::run(&args, source()?, &cli.data).await,
         Command::Models(args) => models::run(args, source()?, &cli.data).await,

@@ -364,6 +364,8 @@ pub struct Node {
     pub hold_until: Timestamp,
     /// Faults in a row.
     pub faults: u32,
+    /// Whether an operator wants it to be given nothing more.
+    pub drained: bool,
 }
 
 /// Which jobs to list.

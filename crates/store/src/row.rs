@@ -457,6 +457,7 @@ pub(crate) struct NodeRow {
     attempt: Option<String>,
     hold_until: i64,
     faults: i64,
+    drained: bool,
 }
 
 impl TryFrom<NodeRow> for Node {
@@ -474,6 +475,7 @@ impl TryFrom<NodeRow> for Node {
                 .transpose()?,
             hold_until: Timestamp::from_millis(row.hold_until),
             faults: number("nodes.faults", row.faults)?,
+            drained: row.drained,
         })
     }
 }

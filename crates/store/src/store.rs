@@ -297,6 +297,10 @@ pub trait Store: Send + Sync + 'static {
         providers: &[Provider],
     ) -> Result<(), StoreError>;
 
+    /// Gives a node nothing more, or work again: what it works on ends as ever. It stays so when
+    /// gateways start again. False when there is no such node.
+    async fn set_node_drained(&self, name: &str, drained: bool) -> Result<bool, StoreError>;
+
     /// Gives a node nothing before `until`; this replaces an earlier hold.
     async fn hold_node(&self, name: &str, until: Timestamp) -> Result<(), StoreError>;
 

@@ -8,6 +8,7 @@ pub(crate) mod gateway;
 pub(crate) mod key;
 pub(crate) mod models;
 pub(crate) mod node;
+pub(crate) mod nodes;
 pub(crate) mod serve;
 pub(crate) mod submit;
 pub(crate) mod try_on;

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tryon_blob::Folder;
 use tryon_store::{Job, JobPage, PostgresStore, SqliteStore, Store, StoreError};
 
-use crate::process::{PATIENCE, Service, example, http, run, tryon};
+use crate::process::{PATIENCE, Service, example, fail, http, run, tryon};
 
 /// The processes and what they keep.
 pub(crate) struct Cluster {
@@ -134,13 +134,34 @@ impl Cluster {
     pub(crate) fn wait(&self, job: &str) -> Value {
         let begun = Instant::now();
         loop {
-            let status = self.get(&format!("/api/v1/status/{job}"));
+            let status = self.status(job);
             if status["status"] != "processing" {
                 return status;
             }
             assert!(begun.elapsed() < PATIENCE, "the job does not end: {status}");
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// What the command prints beside the gateway.
+    pub(crate) fn run(&self, args: &[&str]) -> String {
+        run(
+            self.folder.path(),
+            &[&["--config", "gateway.yaml"], args].concat(),
+        )
+    }
+
+    /// How the command fails beside the gateway.
+    pub(crate) fn fail(&self, args: &[&str]) -> String {
+        fail(
+            self.folder.path(),
+            &[&["--config", "gateway.yaml"], args].concat(),
+        )
+    }
+
+    /// A job's status.
+    pub(crate) fn status(&self, job: &str) -> Value {
+        self.get(&format!("/api/v1/status/{job}"))
     }
 
     /// The account's jobs, whether their submission was answered or not.
@@ -168,7 +189,7 @@ impl Cluster {
 
     /// Asserts that the ledger's promises hold and, in time, that no input picture is left.
     pub(crate) fn assert_clean(&self) {
-        let said = run(self.folder.path(), &["doctor", "--config", "gateway.yaml"]);
+        let said = self.run(&["doctor"]);
         assert!(said.contains("every credit accounted for"), "{said}");
         let pictures = self.folder.path().join("data/pictures");
         assert!(pictures.is_dir(), "pictures are kept elsewhere");

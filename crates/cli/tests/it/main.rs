@@ -11,6 +11,7 @@ mod kill;
 mod layer;
 mod models;
 mod node;
+mod nodes;
 mod process;
 mod qwen;
 mod serve;

@@ -41,6 +41,11 @@ pub(super) const MIGRATIONS: Migrations = &[
         "idempotency",
         include_str!("../../migrations/postgres/0002_idempotency.sql"),
     ),
+    (
+        3,
+        "drained nodes",
+        include_str!("../../migrations/postgres/0003_drained_nodes.sql"),
+    ),
 ];
 
 /// What a URL says, with the timeouts that it does not.

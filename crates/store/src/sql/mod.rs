@@ -405,6 +405,18 @@ impl<S: SqlStore> Store for S {
         Ok(())
     }
 
+    async fn set_node_drained(&self, name: &str, drained: bool) -> Result<bool, StoreError> {
+        let name = name.to_owned();
+        let known = self
+            .pools()
+            .write(move |tx| Box::pin(node::set_drained(tx, name.clone(), drained)))
+            .await?;
+        if !drained {
+            self.bell().ring(Change::DUE);
+        }
+        Ok(known)
+    }
+
     async fn hold_node(&self, name: &str, until: Timestamp) -> Result<(), StoreError> {
         let name = name.to_owned();
         self.pools()

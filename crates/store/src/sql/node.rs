@@ -21,7 +21,8 @@ const NAMES: &str = "SELECT name FROM nodes ORDER BY name";
 const REMOVE: &str = "DELETE FROM nodes WHERE name = $1";
 
 const LIST: &str = "
-    SELECT name, url, state, providers, attempt, hold_until, faults FROM nodes ORDER BY name";
+    SELECT name, url, state, providers, attempt, hold_until, faults, drained FROM nodes
+    ORDER BY name";
 
 const SET_STATE: &str = "
     UPDATE nodes SET state = $2, providers = $3 WHERE name = $1";
@@ -33,8 +34,13 @@ const COUNT_FAULT: &str = "
 
 const CLEAR_FAULTS: &str = "UPDATE nodes SET faults = 0 WHERE name = $1 AND faults > 0";
 
+const DRAIN: &str = "UPDATE nodes SET drained = TRUE WHERE name = $1";
+
+const RESUME: &str = "UPDATE nodes SET drained = FALSE WHERE name = $1";
+
 const ASSIGN: &str = "
-    UPDATE nodes SET attempt = $2, assigned_at = $3 WHERE name = $1 AND attempt IS NULL";
+    UPDATE nodes SET attempt = $2, assigned_at = $3
+    WHERE name = $1 AND attempt IS NULL AND NOT drained";
 
 const FREE: &str = "UPDATE nodes SET attempt = NULL WHERE attempt = $1";
 
@@ -111,6 +117,17 @@ pub(super) async fn clear_faults(
 ) -> Result<(), StoreError> {
     query(CLEAR_FAULTS).bind(name).execute(connection).await?;
     Ok(())
+}
+
+/// False when there is no such node.
+pub(super) async fn set_drained(
+    connection: &mut Connection<'_>,
+    name: String,
+    drained: bool,
+) -> Result<bool, StoreError> {
+    let statement = if drained { DRAIN } else { RESUME };
+    let done = query(statement).bind(name).execute(connection).await?;
+    Ok(done == 1)
 }
 
 /// Marks an idle node. False when it is not idle any more.

@@ -40,6 +40,11 @@ pub(super) const MIGRATIONS: Migrations = &[
         "idempotency",
         include_str!("../../migrations/sqlite/0002_idempotency.sql"),
     ),
+    (
+        3,
+        "drained nodes",
+        include_str!("../../migrations/sqlite/0003_drained_nodes.sql"),
+    ),
 ];
 
 /// The connection that writes and those that read; in memory they are the same one.

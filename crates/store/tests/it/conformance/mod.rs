@@ -112,6 +112,7 @@ macro_rules! conformance {
                     a_probe_is_recorded,
                     faults_are_counted_in_a_row,
                     a_hold_is_replaced,
+                    a_drained_node_is_given_nothing_more,
                     an_unconfigured_node_is_passed_over,
                     a_removed_node_leaves_its_sample_to_the_lease,
                 }

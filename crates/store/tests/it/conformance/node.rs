@@ -2,8 +2,8 @@ use tryon_core::task::Provider::{Lightxv, Preview, Qwen};
 use tryon_store::{Node, NodeState, Store};
 
 use crate::fixture::{
-    at, attempt_of, dispatch, dispatched_job, error, output, ready_nodes, rich_account, set_ready,
-    spec,
+    at, attempt_of, dispatch, dispatched_job, error, output, prepare, ready_nodes, rich_account,
+    set_ready, spec,
 };
 use tryon_core::{error::JobErrorCode, time::Timestamp};
 
@@ -23,6 +23,7 @@ pub(super) async fn the_list_follows_the_configuration(store: &dyn Store) {
         attempt: None,
         hold_until: Timestamp::from_millis(0),
         faults: 0,
+        drained: false,
     };
     assert_eq!(nodes[0], fresh);
     assert_eq!(nodes[1].name, "b");
@@ -122,4 +123,24 @@ pub(super) async fn a_removed_node_leaves_its_sample_to_the_lease(store: &dyn St
         .await
         .unwrap();
     assert_eq!(attempt_of(store, "b").await, None);
+}
+
+pub(super) async fn a_drained_node_is_given_nothing_more(store: &dyn Store) {
+    rich_account(store, 10).await;
+    let attempt = dispatched_job(store, 1, "a").await;
+    assert!(store.set_node_drained("a", true).await.unwrap());
+    assert!(!store.set_node_drained("ghost", true).await.unwrap());
+    // It ends what it works on.
+    assert_eq!(attempt_of(store, "a").await, Some(attempt));
+    let delivered = store.complete_sample(attempt, output("x"), at(2)).await;
+    delivered.unwrap();
+    prepare(store, 2, 1).await;
+    assert_eq!(dispatch(store, 3).await, []);
+    // Neither a probe nor a gateway that starts makes it work again.
+    ready_nodes(store, &["a"]).await;
+    assert!(node(store, "a").await.drained);
+    assert_eq!(dispatch(store, 4).await, []);
+
+    assert!(store.set_node_drained("a", false).await.unwrap());
+    assert_eq!(dispatch(store, 5).await[0].node, "a");
 }
