@@ -65,6 +65,18 @@ struct UnderWay {
     jobs: Arc<Mutex<HashSet<JobId>>>,
 }
 
+impl UnderWay {
+    /// `None` when the job is under way already: its lease was renewed, and that is all.
+    fn mark(jobs: &Arc<Mutex<HashSet<JobId>>>, job: JobId) -> Option<Self> {
+        let mut marked = jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        // Only made where it is wanted: dropping one takes the mark, and the lock, of the first.
+        marked.insert(job).then(|| Self {
+            job,
+            jobs: Arc::clone(jobs),
+        })
+    }
+}
+
 impl Drop for UnderWay {
     fn drop(&mut self) {
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,7 +133,7 @@ impl Preparer {
     }
 
     fn start(&self, preparation: Preparation, place: OwnedSemaphorePermit, tasks: &TaskTracker) {
-        let Some(mark) = self.mark(preparation.job) else {
+        let Some(mark) = UnderWay::mark(&self.under_way, preparation.job) else {
             return;
         };
         let place = self.places.hold(place, preparation.account);
@@ -130,19 +142,6 @@ impl Preparer {
             let _held = (place, mark);
             preparer.prepare(preparation).await;
         });
-    }
-
-    /// `None` when the job is under way already: its lease was renewed, and that is all.
-    fn mark(&self, job: JobId) -> Option<UnderWay> {
-        let mut jobs = self
-            .under_way
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let jobs_of_mark = Arc::clone(&self.under_way);
-        jobs.insert(job).then_some(UnderWay {
-            job,
-            jobs: jobs_of_mark,
-        })
     }
 
     async fn prepare(&self, preparation: Preparation) {
@@ -222,5 +221,29 @@ impl Preparer {
         let app = &self.app;
         app.store.end_job(job, error, app.clock.now()).await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread, time::Duration};
+
+    use super::*;
+
+    /// The lease of a preparation that takes long runs out, and its job is claimed again.
+    #[test]
+    fn a_job_is_prepared_once_at_a_time() {
+        let (tell, told) = mpsc::channel();
+        // On a thread of its own: who waits for a lock that it holds never comes back.
+        thread::spawn(move || {
+            let (jobs, job) = (Arc::default(), JobId::from_bytes([1; 12]));
+            let mark = || UnderWay::mark(&jobs, job);
+            let first = mark();
+            let again = [mark().is_some(), mark().is_some()];
+            drop(first);
+            tell.send((again, mark().is_some())).unwrap();
+        });
+        let marked = told.recv_timeout(Duration::from_secs(30));
+        assert_eq!(marked, Ok(([false, false], true)));
     }
 }
