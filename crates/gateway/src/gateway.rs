@@ -139,9 +139,11 @@ pub struct Gateway {
     app: Arc<App>,
     public_addr: SocketAddr,
     internal_addr: SocketAddr,
-    /// Ends the loops and the public listener.
+    /// Ends the loops.
     stop: CancellationToken,
-    /// Ends the internal listener, after the former.
+    /// Ends the public listener, after them.
+    stop_public: CancellationToken,
+    /// Ends the internal listener, last.
     stop_internal: CancellationToken,
     /// The loops, and what they are at.
     tasks: TaskTracker,
@@ -198,6 +200,7 @@ impl Gateway {
             public_addr,
             internal_addr,
             stop: work.stop,
+            stop_public: work.stop_public,
             stop_internal: work.stop_internal,
             tasks: work.tasks,
             public,
@@ -230,13 +233,16 @@ impl Gateway {
         &self.app
     }
 
-    /// Stops: says that it is not ready, takes no more connections and no more work, and lets
-    /// what is under way end within `limits.shutdown`. Results are taken until the last. Jobs
-    /// that have not ended are in the store, and go on with the next start.
+    /// Stops: says that it is not ready and takes no more work; takes no more connections once
+    /// `limits.drain` is over; and lets what is under way end within `limits.shutdown`. Results are
+    /// taken until the last. Jobs that have not ended are in the store, and go on with the next
+    /// start or at another gateway.
     pub async fn shutdown(mut self) {
         self.app.draining.cancel();
         self.stop.cancel();
         self.tasks.close();
+        tokio::time::sleep(self.app.config.limits.drain.duration()).await;
+        self.stop_public.cancel();
         let within = self.app.config.limits.shutdown.duration();
         let (ended, _) = tokio::join!(timeout(within, self.tasks.wait()), &mut self.public);
         if ended.is_err() {
@@ -252,6 +258,7 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         self.app.draining.cancel();
         self.stop.cancel();
+        self.stop_public.cancel();
         self.stop_internal.cancel();
     }
 }
@@ -269,6 +276,7 @@ fn check(config: &GatewayConfig) -> Result<(), StartError> {
 #[derive(Default)]
 struct Work {
     stop: CancellationToken,
+    stop_public: CancellationToken,
     stop_internal: CancellationToken,
     tasks: TaskTracker,
 }
@@ -285,7 +293,7 @@ impl Work {
             let (limits, stop) = (app.config.limits.clone(), stop.clone());
             tokio::spawn(async move { listener::serve(socket, router, &limits, stop).await })
         };
-        let public = serve(listeners.public, route::router(app), &self.stop);
+        let public = serve(listeners.public, route::router(app), &self.stop_public);
         let internal = callback::router(reports);
         let internal = serve(listeners.internal, internal, &self.stop_internal);
         (public, internal)

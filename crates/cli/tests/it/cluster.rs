@@ -107,23 +107,36 @@ impl Cluster {
         Service::start(&mut command)
     }
 
+    /// Lets the account do as much as it likes.
+    pub(crate) fn unlimit(&self) {
+        self.run(&["credits", "grant", &self.account, "10000"]);
+        let limits = "--concurrent-jobs 1000 --tryon-per-minute 100000 --status-per-minute 100000";
+        let limits: Vec<_> = limits.split(' ').collect();
+        self.run(&[&["account", "limits", &self.account], &limits[..]].concat());
+    }
+
+    /// The account's key.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Where links to pictures begin.
+    pub(crate) fn public_url(&self) -> String {
+        self.url("")
+    }
+
+    /// The public port of each gateway.
+    pub(crate) fn gateway_ports(&self) -> [u16; 2] {
+        self.ports.gateways.map(|[public, _]| public)
+    }
+
     /// Submits a job, always the same one; `None` when the gateway died before it answered.
     pub(crate) fn submit(&self) -> Option<String> {
-        let picture = |name| {
-            let bytes = std::fs::read(example(name)).unwrap();
-            format!("data:image/jpeg;base64,{}", BASE64_STANDARD.encode(bytes))
-        };
-        let body = json!({
-            "model_image": picture("person-studio.jpg"),
-            "garment_image": picture("garment-tee.jpg"),
-            "category": "tops",
-            "mode": "performance",
-        });
         let request = http()
             .post(self.url("/api/v1/tryon/clothes"))
             .bearer_auth(&self.key)
             .header("idempotency-key", "the only one")
-            .json(&body);
+            .json(&submission());
         let answer = request.send().ok()?;
         assert_eq!(answer.status(), 200);
         let answer: Value = answer.json().ok()?;
@@ -216,6 +229,20 @@ impl Cluster {
     }
 }
 
+/// A sound submission.
+pub(crate) fn submission() -> Value {
+    let picture = |name| {
+        let bytes = std::fs::read(example(name)).unwrap();
+        format!("data:image/jpeg;base64,{}", BASE64_STANDARD.encode(bytes))
+    };
+    json!({
+        "model_image": picture("person-studio.jpg"),
+        "garment_image": picture("garment-tee.jpg"),
+        "category": "tops",
+        "mode": "performance",
+    })
+}
+
 /// Downloads a picture and checks that it is one.
 pub(crate) fn assert_readable(status: &Value) {
     let url = status["output"][0].as_str().expect("an output");
@@ -268,19 +295,27 @@ impl Ports {
 /// Passes connections on to the last of these ports that accepts them, as a load balancer before
 /// the gateways does. Returns its own port.
 fn balance(ports: [u16; 2]) -> u16 {
+    pass_on(move || ports.into_iter().rev().find_map(connect))
+}
+
+/// Passes connections on to what `choose` finds; where that is nothing they are closed. Returns the
+/// port that they are taken at.
+pub(crate) fn pass_on(choose: impl Fn() -> Option<TcpStream> + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
-            let mut open = ports.iter().rev().map(|port| ("127.0.0.1", *port));
-            // Where nobody accepts, the client's connection is closed.
-            if let Some(server) = open.find_map(|address| TcpStream::connect(address).ok()) {
+            if let Some(server) = choose() {
                 pass(&client, &server);
                 pass(&server, &client);
             }
         }
     });
     port
+}
+
+pub(crate) fn connect(port: u16) -> Option<TcpStream> {
+    TcpStream::connect(("127.0.0.1", port)).ok()
 }
 
 /// Copies what one sends to the other until either ends.
@@ -310,6 +345,8 @@ fn write_configs(folder: &Path, database: &str, ports: Ports) {
             }],
             // Short, so that what a dead process held is soon another's.
             "jobs": {"lease": 3, "orphan_age": 2},
+            // What is on its way when the load balancer looks elsewhere arrives within this.
+            "limits": {"drain": 2},
         })
     };
     let node = json!({

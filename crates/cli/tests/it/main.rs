@@ -14,5 +14,6 @@ mod node;
 mod nodes;
 mod process;
 mod qwen;
+mod rolling;
 mod serve;
 mod submit;

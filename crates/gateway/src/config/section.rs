@@ -223,7 +223,10 @@ pub struct LimitConfig {
     pub write_idle: Seconds,
     /// How long a request's body may take as a whole.
     pub body_timeout: Seconds,
-    /// How long requests under way may take to end when the gateway is told to.
+    /// How long a gateway that is told to end still takes requests, while `/readyz` says that it is
+    /// not ready: longer than a load balancer in front takes to notice, nothing where there is none.
+    pub drain: Seconds,
+    /// How long requests under way may take to end then.
     pub shutdown: Seconds,
 }
 
@@ -239,6 +242,7 @@ impl Default for LimitConfig {
             body_idle: Seconds::new(15),
             write_idle: Seconds::new(60),
             body_timeout: Seconds::new(120),
+            drain: Seconds::new(0),
             shutdown: Seconds::new(30),
         }
     }

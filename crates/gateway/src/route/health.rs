@@ -2,7 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::{Request, State},
+    http::{HeaderValue, header},
+    middleware::Next,
+    response::Response,
+};
 use serde::Serialize;
 use tokio::time::timeout;
 use tryon_api::public::ErrorBody;
@@ -56,4 +62,15 @@ pub(super) async fn get_readiness(State(app): State<Arc<App>>) -> Result<Json<He
         }
         Err(_) => Err(unreachable()),
     }
+}
+
+/// Middleware that has connections closed once the gateway was told to end, each with an answer, so
+/// that what its client asks next goes elsewhere.
+pub(super) async fn part(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if app.draining.is_cancelled() {
+        let headers = response.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }

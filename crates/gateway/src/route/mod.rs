@@ -99,6 +99,10 @@ pub fn router(app: &Arc<App>) -> Router {
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn(lingering::linger))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(app),
+            health::part,
+        ))
         .layer(middleware::from_fn(trace::catch))
         .layer(cors::layer())
         .layer(middleware::from_fn_with_state(

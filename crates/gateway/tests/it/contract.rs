@@ -1,11 +1,11 @@
 //! The routes, the names of their errors and the headers of every answer.
 
 use serde_json::{Value, json};
-use tryon_core::error::JobErrorCode;
+use tryon_core::{error::JobErrorCode, time::Seconds};
 use tryon_testkit::fake_node::{Outcome, Reaction};
 
 use crate::stage::{
-    Answer, CALLBACK_TOKEN, GENEROUS, LINK_KEY, TestApp, clothes, hairstyle, result, tattoo,
+    Answer, CALLBACK_TOKEN, GENEROUS, LINK_KEY, TestApp, clothes, hairstyle, result, tattoo, wait,
 };
 
 const UNKNOWN: &str = "64b7f1a9d9a3b8e5c7f9a123";
@@ -352,4 +352,32 @@ async fn the_gateway_describes_itself() {
         Answer::to(app.http.get(app.url("/readyz"))).await.status,
         200
     );
+}
+
+/// A load balancer has time to notice, and nobody who comes meanwhile is sent away.
+#[tokio::test]
+async fn a_gateway_that_ends_says_so_before_it_takes_nothing_more() {
+    let app = TestApp::start_with(|config| config.limits.drain = Seconds::new(3600)).await;
+    let (ready, submit) = (app.url("/readyz"), app.url("/api/v1/tryon/clothes"));
+    let (http, key) = (app.http.clone(), app.owner.key.clone());
+    assert_eq!(Answer::to(http.get(&ready)).await.header("connection"), "");
+    let ending = tokio::spawn(app.gateway.shutdown());
+    wait("the gateway to say that it ends", async || {
+        Answer::to(http.get(&ready)).await.status == 503
+    })
+    .await;
+    let refused = Answer::to(http.get(&ready)).await;
+    refused.refusal(503, "InternalServerError");
+    // Each answer ends its connection, so that the next request goes elsewhere.
+    let submission = http
+        .post(&submit)
+        .bearer_auth(&key)
+        .json(&clothes(json!({})));
+    let accepted = Answer::to(submission).await;
+    accepted.job();
+    for answer in [&refused, &accepted] {
+        assert_eq!(answer.header("connection"), "close");
+    }
+    assert!(!ending.is_finished());
+    ending.abort();
 }
