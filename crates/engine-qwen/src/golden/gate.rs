@@ -68,7 +68,8 @@ impl Gate {
 
     /// The same for a run with this guidance. It takes the difference of two predictions times the
     /// scale, and with it what is off in either; only the picture is measured by its largest
-    /// number, which shows that.
+    /// number, which shows that. At a scale of 4 the reference's own picture in 32 bits is 1.2e-5
+    /// from its picture in 64, which is past the gate without guidance.
     #[must_use]
     pub fn guided(self, name: &str, scale: f32) -> Self {
         match self {
