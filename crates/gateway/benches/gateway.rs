@@ -136,6 +136,7 @@ async fn make_customer(store: &dyn Store) -> String {
         name: "bench".to_owned(),
         prefix: secret.prefix().to_owned(),
         hash: secret.hash(),
+        expires_at: None,
     };
     store
         .create_account(ACCOUNT, "bench", limits, now)

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, header};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use rand::CryptoRng;
 use sha2::{Digest as _, Sha256};
-use tryon_core::id::KeyId;
+use tryon_core::{id::KeyId, time::Timestamp};
 use tryon_store::{Account, Store};
 
 use crate::error::ApiError;
@@ -66,14 +66,18 @@ pub struct Caller {
 }
 
 /// Who a request with these headers comes from.
-pub async fn authenticate(headers: &HeaderMap, store: &dyn Store) -> Result<Caller, ApiError> {
+pub async fn authenticate(
+    headers: &HeaderMap,
+    store: &dyn Store,
+    now: Timestamp,
+) -> Result<Caller, ApiError> {
     let secret = bearer(headers)?;
-    let wrong = || ApiError::unauthorized("the API key is not valid: it may have been revoked");
+    let wrong = || ApiError::unauthorized("the API key is not valid: it may be revoked or expired");
     // What is not shaped like a key is refused without asking the store.
     if secret.len() != LENGTH || !secret.starts_with(PREFIX) {
         return Err(wrong());
     }
-    let found = store.find_account_by_key(&hash(secret)).await?;
+    let found = store.find_account_by_key(&hash(secret), now).await?;
     let (key, account) = found.ok_or_else(wrong)?;
     Ok(Caller { key, account })
 }

@@ -103,6 +103,7 @@ impl Stage {
             name: "k".to_owned(),
             prefix: secret.prefix().to_owned(),
             hash: secret.hash(),
+            expires_at: None,
         };
         store.create_key(key, now).await.unwrap();
         let blobs = Blobs::memory();

@@ -43,6 +43,8 @@ pub struct Key {
     pub prefix: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// From when on it opens nothing.
+    pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
 }
@@ -60,6 +62,8 @@ pub struct NewKey {
     pub prefix: String,
     /// SHA-256 of the secret; the secret itself is never kept.
     pub hash: [u8; 32],
+    /// From when on it opens nothing; `None` for one that is valid until it is revoked.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Where an input picture comes from.

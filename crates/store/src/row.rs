@@ -162,6 +162,7 @@ pub(crate) struct KeyRow {
     name: String,
     prefix: String,
     created_at: i64,
+    expires_at: Option<i64>,
     revoked_at: Option<i64>,
 }
 
@@ -175,6 +176,7 @@ impl TryFrom<KeyRow> for Key {
             name: row.name,
             prefix: row.prefix,
             created_at: Timestamp::from_millis(row.created_at),
+            expires_at: time(row.expires_at),
             revoked_at: time(row.revoked_at),
         })
     }

@@ -110,10 +110,12 @@ pub trait Store: Send + Sync + 'static {
     /// Makes a key. [`StoreError::NoSuchAccount`] when nobody could own it.
     async fn create_key(&self, key: NewKey, now: Timestamp) -> Result<(), StoreError>;
 
-    /// The account that the key with this hash opens; `None` for an unknown or a revoked key.
+    /// The account that the key with this hash opens; `None` for a key that is unknown, revoked or
+    /// expired.
     async fn find_account_by_key(
         &self,
         hash: &[u8; 32],
+        now: Timestamp,
     ) -> Result<Option<(KeyId, Account)>, StoreError>;
 
     /// An account's keys, oldest first, revoked ones included.

@@ -1,5 +1,7 @@
 //! `tryon key`: what opens the public API.
 
+use std::time::Duration;
+
 use clap::Subcommand;
 use tryon_core::id::{AccountId, KeyId};
 use tryon_gateway::auth::NewSecret;
@@ -7,6 +9,8 @@ use tryon_store::{NewKey, Store};
 
 use super::{fresh_id, no_such_account, now, store_failed};
 use crate::failure::Failure;
+
+const DAY: Duration = Duration::from_hours(24);
 
 /// What to do with keys.
 #[derive(Debug, Subcommand)]
@@ -18,6 +22,9 @@ pub(crate) enum KeyCommand {
         /// What you call it
         #[arg(long, default_value = "default")]
         name: String,
+        /// For how many days it is valid; until it is revoked where this is absent
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+        days: Option<u32>,
     },
     /// List an account's keys
     List {
@@ -34,8 +41,13 @@ pub(crate) enum KeyCommand {
 /// Runs one of them.
 pub(crate) async fn run(command: &KeyCommand, store: &dyn Store) -> Result<(), Failure> {
     match command {
-        KeyCommand::Create { account, name } => {
-            println!("{}", create(*account, name, store).await?);
+        KeyCommand::Create {
+            account,
+            name,
+            days,
+        } => {
+            let life = days.map(|days| DAY * days);
+            println!("{}", create(*account, name, life, store).await?);
             Ok(())
         }
         KeyCommand::List { account } => list(*account, store).await,
@@ -43,10 +55,12 @@ pub(crate) async fn run(command: &KeyCommand, store: &dyn Store) -> Result<(), F
     }
 }
 
-/// Makes a key and returns its secret, which is kept nowhere.
+/// Makes a key and returns its secret, which is kept nowhere. It expires after `life`, if that is
+/// given.
 pub(crate) async fn create(
     account: AccountId,
     name: &str,
+    life: Option<Duration>,
     store: &dyn Store,
 ) -> Result<String, Failure> {
     if store
@@ -58,27 +72,35 @@ pub(crate) async fn create(
         return Err(no_such_account(account));
     }
     let secret = NewSecret::generate(&mut rand::rng());
+    let now = now();
     let key = NewKey {
         id: KeyId::from_bytes(fresh_id()),
         account,
         name: name.to_owned(),
         prefix: secret.prefix().to_owned(),
         hash: secret.hash(),
+        expires_at: life.map(|life| now + life),
     };
-    store.create_key(key, now()).await.map_err(store_failed)?;
+    store.create_key(key, now).await.map_err(store_failed)?;
     Ok(secret.into_string())
 }
 
 async fn list(account: AccountId, store: &dyn Store) -> Result<(), Failure> {
     for key in store.list_keys(account).await.map_err(store_failed)? {
-        let state = if key.revoked_at.is_some() {
-            "  (revoked)"
-        } else {
-            ""
+        let state = match (key.revoked_at, key.expires_at) {
+            (Some(_), _) => "  (revoked)".to_owned(),
+            (None, Some(end)) if end <= now() => "  (expired)".to_owned(),
+            (None, Some(end)) => format!("  (expires in {} hours)", hours(end.since(now()))),
+            (None, None) => String::new(),
         };
         println!("{}  {}…  {}{state}", key.id, key.prefix, key.name);
     }
     Ok(())
+}
+
+/// Whole hours, the last begun one too.
+fn hours(duration: Duration) -> u64 {
+    duration.as_secs().div_ceil(3600)
 }
 
 async fn revoke(key: KeyId, store: &dyn Store) -> Result<(), Failure> {

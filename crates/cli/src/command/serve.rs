@@ -134,6 +134,6 @@ pub(crate) async fn make_first_account(
             .await;
         granted.map_err(store_failed)?;
     }
-    let key = key::create(id, FIRST_NAME, store.as_ref()).await?;
+    let key = key::create(id, FIRST_NAME, None, store.as_ref()).await?;
     Ok(Some((id, key)))
 }

@@ -122,6 +122,9 @@ fn accounts_keys_and_credits_are_kept() {
     run(folder.path(), &["key", "revoke", id]);
     assert!(run(folder.path(), &["key", "list", account]).contains("(revoked)"));
     fail(folder.path(), &["key", "revoke", id]);
+    run(folder.path(), &["key", "create", account, "--days", "30"]);
+    let keys = run(folder.path(), &["key", "list", account]);
+    assert!(keys.contains("(expires in 720 hours)"), "{keys}");
     run(
         folder.path(),
         &["account", "limits", account, "--concurrent-jobs", "2"],

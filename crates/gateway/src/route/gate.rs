@@ -40,17 +40,15 @@ pub(super) async fn admit(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let caller = match auth::authenticate(request.headers(), &*app.store).await {
+    let now = app.clock.now();
+    let caller = match auth::authenticate(request.headers(), &*app.store, now).await {
         Ok(caller) => caller,
         Err(error) => return error.into_response(),
     };
     let account = &caller.account;
     tracing::debug!(account = %account.id, key = %caller.key, "authenticated");
     let limit = account.limits.per_window(class);
-    let allowance = app
-        .rates
-        .take(account.id, class, limit, app.clock.now())
-        .await;
+    let allowance = app.rates.take(account.id, class, limit, now).await;
     let mut response = if allowance.granted {
         request.extensions_mut().insert(caller);
         next.run(request).await

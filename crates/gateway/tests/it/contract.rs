@@ -1,7 +1,12 @@
 //! The routes, the names of their errors and the headers of every answer.
 
+use std::time::Duration;
+
+use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
-use tryon_core::{error::JobErrorCode, time::Seconds};
+use tryon_core::{error::JobErrorCode, id::KeyId, time::Seconds};
+use tryon_gateway::auth::NewSecret;
+use tryon_store::NewKey;
 use tryon_testkit::fake_node::{Outcome, Reaction};
 
 use crate::stage::{
@@ -196,6 +201,36 @@ async fn a_revoked_key_opens_nothing_from_that_moment_on() {
     app.post("/tryon/clothes", &clothes(json!({})))
         .await
         .refusal(401, "UnauthorizedAccess");
+}
+
+#[tokio::test]
+async fn an_expired_key_opens_nothing() {
+    let app = TestApp::start().await;
+    let secret = NewSecret::generate(&mut StdRng::seed_from_u64(7));
+    let key = NewKey {
+        id: KeyId::from_bytes([7; 12]),
+        account: app.owner.account,
+        name: "brief".to_owned(),
+        prefix: secret.prefix().to_owned(),
+        hash: secret.hash(),
+        expires_at: Some(app.now() + Duration::from_hours(1)),
+    };
+    app.store.create_key(key, app.now()).await.unwrap();
+    let secret = secret.into_string();
+    let ask = async || {
+        Answer::to(
+            app.http
+                .get(app.url("/api/v1/credits"))
+                .bearer_auth(&secret),
+        )
+        .await
+    };
+    app.clock.advance(Duration::from_secs(3599));
+    assert_eq!(ask().await.status, 200);
+    app.clock.advance(Duration::from_secs(1));
+    let message = ask().await.refusal(401, "UnauthorizedAccess");
+    assert!(message.contains("expired"), "{message}");
+    assert_eq!(app.get("/credits").await.status, 200);
 }
 
 #[tokio::test]

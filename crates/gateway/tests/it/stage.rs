@@ -462,6 +462,7 @@ async fn customer(store: &dyn Store, number: u8, (credits, limits): (u32, Limits
         name: "key".to_owned(),
         prefix: secret.prefix().to_owned(),
         hash: secret.hash(),
+        expires_at: None,
     };
     store.create_key(key, start).await.unwrap();
     Customer {

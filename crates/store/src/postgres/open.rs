@@ -46,6 +46,11 @@ pub(super) const MIGRATIONS: Migrations = &[
         "drained nodes",
         include_str!("../../migrations/postgres/0003_drained_nodes.sql"),
     ),
+    (
+        4,
+        "key expiry",
+        include_str!("../../migrations/postgres/0004_key_expiry.sql"),
+    ),
 ];
 
 /// What a URL says, with the timeouts that it does not.

@@ -125,7 +125,7 @@ async fn no_hot_statement_reads_a_whole_table() {
     let hot: [(Sql, String, &[&str]); 16] = [
         (
             key::FIND_ACCOUNT.into(),
-            hash.into(),
+            format!("{hash}, 10"),
             &["api_keys_hash_key"],
         ),
         (

@@ -16,18 +16,18 @@ use crate::{
 };
 
 const CREATE: &str = "
-    INSERT INTO api_keys (id, account_id, name, prefix, hash, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6)";
+    INSERT INTO api_keys (id, account_id, name, prefix, hash, created_at, expires_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)";
 
 pub(crate) const FIND_ACCOUNT: &str = concat!(
     "SELECT k.id AS key_id, ",
     account_columns!(),
     " FROM api_keys AS k JOIN accounts AS a ON a.id = k.account_id
-      WHERE k.hash = $1 AND k.revoked_at IS NULL"
+      WHERE k.hash = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)"
 );
 
 const LIST: &str = "
-    SELECT id, account_id, name, prefix, created_at, revoked_at FROM api_keys
+    SELECT id, account_id, name, prefix, created_at, expires_at, revoked_at FROM api_keys
     WHERE account_id = $1 ORDER BY created_at, id";
 
 const REVOKE: &str = "
@@ -45,6 +45,7 @@ pub(super) async fn create(
         .bind(key.prefix)
         .bind(&key.hash)
         .bind(now)
+        .bind(key.expires_at)
         .execute(connection)
         .await;
     match inserted {
@@ -59,9 +60,11 @@ pub(super) async fn create(
 pub(super) async fn find_account(
     connection: &mut Connection<'_>,
     hash: [u8; 32],
+    now: Timestamp,
 ) -> Result<Option<(KeyId, Account)>, StoreError> {
     let row: Option<KeyedAccountRow> = query(FIND_ACCOUNT)
         .bind(&hash)
+        .bind(now)
         .fetch_optional(connection)
         .await?;
     row.map(|row| Ok((parse("api_keys.id", &row.key_id)?, row.account.try_into()?)))

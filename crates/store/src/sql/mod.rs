@@ -118,10 +118,11 @@ impl<S: SqlStore> Store for S {
     async fn find_account_by_key(
         &self,
         hash: &[u8; 32],
+        now: Timestamp,
     ) -> Result<Option<(KeyId, Account)>, StoreError> {
         let hash = *hash;
         self.pools()
-            .look(move |connection| Box::pin(key::find_account(connection, hash)))
+            .look(move |connection| Box::pin(key::find_account(connection, hash, now)))
             .await
     }
 

@@ -56,7 +56,7 @@ impl<T> Record for T where
 /// What can be bound to a parameter.
 #[derive(Debug)]
 pub(crate) enum Value {
-    Integer(i64),
+    Integer(Option<i64>),
     Text(Option<String>),
     Bytes(Vec<u8>),
     Json(serde_json::Value),
@@ -69,25 +69,31 @@ pub(crate) fn json(record: &impl Serialize) -> Value {
 
 impl From<i64> for Value {
     fn from(number: i64) -> Self {
-        Self::Integer(number)
+        Self::Integer(Some(number))
     }
 }
 
 impl From<u32> for Value {
     fn from(number: u32) -> Self {
-        Self::Integer(number.into())
+        Self::Integer(Some(number.into()))
     }
 }
 
 impl From<u8> for Value {
     fn from(number: u8) -> Self {
-        Self::Integer(number.into())
+        Self::Integer(Some(number.into()))
     }
 }
 
 impl From<Timestamp> for Value {
     fn from(time: Timestamp) -> Self {
-        Self::Integer(time.as_millis())
+        Self::Integer(Some(time.as_millis()))
+    }
+}
+
+impl From<Option<Timestamp>> for Value {
+    fn from(time: Option<Timestamp>) -> Self {
+        Self::Integer(time.map(Timestamp::as_millis))
     }
 }
 

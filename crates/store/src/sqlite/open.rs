@@ -45,6 +45,11 @@ pub(super) const MIGRATIONS: Migrations = &[
         "drained nodes",
         include_str!("../../migrations/sqlite/0003_drained_nodes.sql"),
     ),
+    (
+        4,
+        "key expiry",
+        include_str!("../../migrations/sqlite/0004_key_expiry.sql"),
+    ),
 ];
 
 /// The connection that writes and those that read; in memory they are the same one.

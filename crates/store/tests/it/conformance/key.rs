@@ -10,6 +10,7 @@ fn key(number: u8, account: u8) -> NewKey {
         name: format!("key {number}"),
         prefix: format!("try_{number}"),
         hash: [number; 32],
+        expires_at: None,
     }
 }
 
@@ -28,13 +29,20 @@ pub(super) async fn a_key_opens_its_account(store: &dyn Store) {
     store.create_key(key(1, 1), at(1)).await.unwrap();
     store.create_key(key(2, 2), at(1)).await.unwrap();
 
-    let (id, account) = store.find_account_by_key(&[2; 32]).await.unwrap().unwrap();
+    let (id, account) = store
+        .find_account_by_key(&[2; 32], at(9))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(
         (id, account.id),
         (KeyId::from_bytes([2; 12]), account_id(2))
     );
     assert_eq!(store.find_account(account.id).await.unwrap(), Some(account));
-    assert_eq!(store.find_account_by_key(&[3; 32]).await.unwrap(), None);
+    assert_eq!(
+        store.find_account_by_key(&[3; 32], at(9)).await.unwrap(),
+        None
+    );
 }
 
 pub(super) async fn a_revoked_key_opens_nothing(store: &dyn Store) {
@@ -45,8 +53,17 @@ pub(super) async fn a_revoked_key_opens_nothing(store: &dyn Store) {
     store.create_key(second, at(1)).await.unwrap();
 
     assert!(store.revoke_key(first_id, at(2)).await.unwrap());
-    assert_eq!(store.find_account_by_key(&[1; 32]).await.unwrap(), None);
-    assert!(store.find_account_by_key(&[2; 32]).await.unwrap().is_some());
+    assert_eq!(
+        store.find_account_by_key(&[1; 32], at(9)).await.unwrap(),
+        None
+    );
+    assert!(
+        store
+            .find_account_by_key(&[2; 32], at(9))
+            .await
+            .unwrap()
+            .is_some()
+    );
 
     assert!(!store.revoke_key(first_id, at(3)).await.unwrap());
     assert!(!store.revoke_key(unknown, at(3)).await.unwrap());
@@ -88,4 +105,27 @@ pub(super) async fn a_key_needs_an_account(store: &dyn Store) {
     };
     let refused = store.create_key(same_secret, at(2)).await;
     assert!(matches!(refused, Err(StoreError::Database(_))));
+}
+
+pub(super) async fn an_expired_key_opens_nothing(store: &dyn Store) {
+    make_accounts(store).await;
+    let brief = NewKey {
+        expires_at: Some(at(10)),
+        ..key(1, 1)
+    };
+    store.create_key(brief, at(1)).await.unwrap();
+    store.create_key(key(2, 1), at(1)).await.unwrap();
+    let opens = async |hash: u8, now| {
+        let found = store.find_account_by_key(&[hash; 32], now).await;
+        found.unwrap().is_some()
+    };
+    assert!(opens(1, at(9)).await);
+    assert!(!opens(1, at(10)).await);
+    assert!(opens(2, at(1_000_000)).await);
+    let keys = store.list_keys(account_id(1)).await.unwrap();
+    assert_eq!(
+        (keys[0].expires_at, keys[1].expires_at),
+        (Some(at(10)), None)
+    );
+    assert!(store.revoke_key(keys[0].id, at(11)).await.unwrap());
 }

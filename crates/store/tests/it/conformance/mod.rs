@@ -39,6 +39,7 @@ macro_rules! conformance {
                 key {
                     a_key_opens_its_account,
                     a_revoked_key_opens_nothing,
+                    an_expired_key_opens_nothing,
                     keys_are_listed_oldest_first,
                     a_key_needs_an_account,
                 }
