@@ -23,6 +23,9 @@ const LAST_POLL: Duration = Duration::from_secs(1);
 /// default a gateway ends jobs sooner than this.
 const MAX_SILENCE: Duration = Duration::from_mins(2);
 
+/// How long a submission of which nobody knows whether it was taken is sent again.
+const MAX_DOUBT: Duration = Duration::from_secs(30);
+
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -116,7 +119,7 @@ impl Client {
                 Err(error) => error,
             };
             uncertain |= error.uncertain;
-            match error.wait_within(begun, MAX_SILENCE) {
+            match error.wait_within(begun, MAX_DOUBT) {
                 Some(after) if uncertain => tokio::time::sleep(after).await,
                 _ => return Err(error.failure),
             }

@@ -15,5 +15,6 @@ mod nodes;
 mod process;
 mod qwen;
 mod rolling;
+mod security;
 mod serve;
 mod submit;

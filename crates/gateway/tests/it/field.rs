@@ -7,7 +7,7 @@ use tryon_core::{
 };
 use tryon_gateway::config::TaskConfig;
 
-use crate::stage::{TestApp, clothes, hairstyle, picture, tattoo};
+use crate::stage::{Answer, TestApp, clothes, hairstyle, picture, tattoo};
 
 /// The haircuts of the contract.
 const HAIRCUTS: &str = "Afro BobCut BowlCut BoxBraids BuzzCut Chignon CombOver CornrowBraids \
@@ -306,6 +306,38 @@ async fn what_is_given_is_kept_as_it_is() {
     };
     assert_eq!(placement.unwrap().chars().count(), 140);
     assert!((region.unwrap().w - 0.06).abs() < 1e-6);
+}
+
+/// Neither the database nor anybody else takes what a client writes for an order.
+#[tokio::test]
+async fn a_text_is_kept_and_not_obeyed() {
+    let app = TestApp::start().await;
+    let orders = [
+        "x'); DROP TABLE jobs; --",
+        "$1 $2 %s ? {0} ${HOME} `id`",
+        r#"","seed":7,"x":"\u0027 OR 1=1"#,
+        "</script><script>alert(1)</script>",
+        "two\r\nlines: and a header",
+    ];
+    for order in orders {
+        let body = tattoo(json!({"placement": order}));
+        let request = app.http.post(app.url("/api/v1/tryon/tattoo"));
+        let request = request.bearer_auth(&app.owner.key).json(&body);
+        // Names of submissions are on one line, which the client sees to.
+        let name = order.replace(['\r', '\n'], " ");
+        let job = Answer::to(request.header("Idempotency-Key", &name))
+            .await
+            .job();
+        let TaskOptions::Tattoo { placement, .. } = app.job(job).await.request.options else {
+            panic!("this is a tattoo")
+        };
+        assert_eq!(placement.as_deref(), Some(order));
+        let known = app
+            .store
+            .find_submission(app.owner.account, &name, app.now());
+        assert_eq!(known.await.unwrap().unwrap().job, job);
+    }
+    app.check_books().await;
 }
 
 #[tokio::test]
