@@ -7,7 +7,8 @@ use nvml_wrapper::Nvml;
 use tryon_engine::supervisor::{Supervisor, SupervisorConfig, WorkerState};
 use tryon_gateway::{
     GatewayConfig,
-    config::{ConfigFault, Database, StorageConfig},
+    config::{ConfigFault, Database, RateConfig, StorageConfig},
+    rate,
 };
 use tryon_node::NodeConfig;
 use tryon_store::{PostgresStore, SqliteStore, Store, StoreError, Violation};
@@ -126,6 +127,7 @@ async fn check_gateway(config: &GatewayConfig, service: Service, report: &mut Re
     }
     check_storage(&config.storage, report).await;
     check_database(config, report).await;
+    check_rates(&config.rates, report).await;
     for task in &config.tasks {
         let modes: Vec<_> = task.modes.iter().map(|mode| mode.as_str()).collect();
         let (task, provider, modes) = (task.task, task.provider, modes.join(", "));
@@ -174,6 +176,16 @@ async fn check_database(config: &GatewayConfig, report: &mut Report) {
             report.note("database", format!("`{url}` has an older schema; {when}"));
         }
         Err(error) => report.wrong("database", chain(&format!("`{url}`"), &error)),
+    }
+}
+
+async fn check_rates(config: &RateConfig, report: &mut Report) {
+    if config.url.is_none() {
+        return;
+    }
+    match rate::open(config).await {
+        Ok(_) => report.good("rates", "counted in the server of `rates.url`"),
+        Err(error) => report.wrong("rates", chain("`rates.url`", &error)),
     }
 }
 

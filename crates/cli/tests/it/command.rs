@@ -1,6 +1,6 @@
 //! Commands that need no running service.
 
-use tryon_testkit::postgres::PostgresServer;
+use tryon_testkit::{postgres::PostgresServer, redis::Redis};
 
 use crate::process::{errors, example, fail, run, tryon};
 
@@ -198,6 +198,7 @@ fn a_database_that_cannot_be_opened_is_told_without_its_password() {
                 .unwrap();
             assert_eq!(output.status.code(), Some(1), "{command:?}");
             let said = String::from_utf8_lossy(&output.stdout).into_owned() + &errors(&output);
+            assert!(!said.contains("timed out"), "{command:?}: {said}");
             for part in [named, "hint: "] {
                 assert!(said.contains(part), "{command:?}: {said}");
             }
@@ -223,6 +224,19 @@ fn the_doctor_leaves_a_databases_schema_as_it_is() {
             .count(),
         1
     );
+}
+
+#[test]
+fn the_doctor_tries_what_counts_requests() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = Redis::start();
+    let absent = "redis://me:hunter2@127.0.0.1:1".to_owned();
+    for (url, found) in [(redis.url(), "ok     rates "), (absent, "wrong  rates ")] {
+        let mut doctor = tryon(folder.path());
+        let output = doctor.arg("doctor").env("TRYON_RATES_URL", url);
+        let said = String::from_utf8(output.output().unwrap().stdout).unwrap();
+        assert!(said.contains(found) && !said.contains("hunter2"), "{said}");
+    }
 }
 
 #[test]

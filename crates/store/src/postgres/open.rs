@@ -70,6 +70,8 @@ pub(super) async fn open(options: PgConnectOptions) -> Result<PgPool, StoreError
 /// Connections that only read, and leave the schema as it is.
 pub(super) async fn open_to_read(options: PgConnectOptions) -> Result<PgPool, StoreError> {
     let options = options.options([("default_transaction_read_only", "on")]);
+    // A pool tries again and again, and then says nothing but that its time is over.
+    connect(&options).await?.close().await?;
     let pool = pool(1).connect_with(options).await?;
     let found = read_version(&pool).await;
     let checked = found.and_then(|found| check_version(MIGRATIONS, found));
