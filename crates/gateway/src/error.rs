@@ -193,8 +193,8 @@ impl From<SubmitError> for ApiError {
     }
 }
 
-/// A chain of causes on one line.
-struct Chain<'a>(&'a dyn Error);
+/// An error and what caused it, on one line: what a log needs.
+pub(crate) struct Chain<'a>(pub(crate) &'a dyn Error);
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

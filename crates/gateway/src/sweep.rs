@@ -21,6 +21,7 @@ use tryon_store::{Erasable, ExpiredLease, Node, NodeState, StoreError};
 use crate::{
     app::App,
     dispatch::{Outcomes, log_end},
+    error::Chain,
     pace::{Backoff, rest, until_due},
 };
 
@@ -95,7 +96,7 @@ async fn repeat<F>(
                 until_due(&outcomes.app, now).await
             }
             Err(error) => {
-                tracing::error!(%error, "what fell due is swept later");
+                tracing::error!(error = %Chain(&error), "what fell due is swept later");
                 backoff.fail()
             }
         };
@@ -122,7 +123,7 @@ impl All {
         match (result.map_err(Into::into), &self.0) {
             (Ok(()), _) => {}
             (Err(error), None) => self.0 = Some(error),
-            (Err(error), Some(_)) => tracing::error!(%error, "more is swept later"),
+            (Err(error), Some(_)) => tracing::error!(error = %Chain(&error), "more is swept later"),
         }
     }
 
@@ -174,7 +175,7 @@ async fn resolve(outcomes: &Outcomes, lease: &ExpiredLease) -> Result<(), StoreE
         }
         Ok(false) => tracing::warn!(%attempt, node, "a node knows nothing of its attempt"),
         Err(error) => {
-            tracing::warn!(%attempt, node, %error, "a node does not say what it works on");
+            tracing::warn!(%attempt, node, error = %Chain(&error), "a node does not say what it works on");
             outcomes.fault(node).await?;
             outcomes.demote(node, NodeState::Unreachable).await?;
         }
@@ -283,7 +284,7 @@ pub(crate) async fn run_orphans(outcomes: Outcomes, stop: CancellationToken) {
     let pause = age.clamp(Duration::from_secs(1), ORPHANS);
     loop {
         if let Err(error) = sweep_orphans(&outcomes).await {
-            tracing::error!(%error, "pictures without a job are erased later");
+            tracing::error!(error = %Chain(&error), "pictures without a job are erased later");
         }
         let slept = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
         if slept.is_none() {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     dispatch::{Outcomes, log_end},
-    error::ApiError,
+    error::{ApiError, Chain},
     failpoint,
 };
 
@@ -158,7 +158,7 @@ async fn reward(outcomes: &Outcomes, open: &Open, rival: Option<Node>) {
     if let Some(node) = open.node.as_ref().filter(|node| node.faults > 0)
         && let Err(error) = outcomes.app.store.clear_node_faults(&node.name).await
     {
-        tracing::warn!(node = node.name, %error, "a node's faults stay counted");
+        tracing::warn!(node = node.name, error = %Chain(&error), "a node's faults stay counted");
     }
     if let Some(node) = rival {
         outcomes.cancel(&node.name, open.attempt.sample.attempt(open.latest));
@@ -186,7 +186,7 @@ async fn unreadable(
     open: &Open,
     error: &(dyn std::error::Error + Sync),
 ) -> Result<(), ApiError> {
-    tracing::error!(attempt = %open.attempt, %error, "a node delivered what cannot be read");
+    tracing::error!(attempt = %open.attempt, error = %Chain(&error), "a node delivered what cannot be read");
     let message = "the node delivered a picture that cannot be read; submit the job again";
     let failure = Failure {
         error: JobError::new(JobErrorCode::ProcessingError, message),

@@ -23,7 +23,10 @@ pub(crate) use self::{
     fleet::{Fleet, specs},
     outcome::{Outcomes, log_end},
 };
-use crate::pace::{Backoff, rest, until_due};
+use crate::{
+    error::Chain,
+    pace::{Backoff, rest, until_due},
+};
 
 /// Attempts that are given out in one transaction.
 const BATCH: u32 = 32;
@@ -47,7 +50,7 @@ pub(crate) async fn run(outcomes: Outcomes, tasks: TaskTracker, stop: Cancellati
                 until_due(&outcomes.app, now).await
             }
             Err(error) => {
-                tracing::error!(%error, "due samples cannot be given to nodes");
+                tracing::error!(error = %Chain(&error), "due samples cannot be given to nodes");
                 backoff.fail()
             }
         };

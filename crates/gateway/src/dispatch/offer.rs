@@ -16,7 +16,7 @@ use super::{
     form::{self, FormError},
     outcome::{Outcomes, log_end},
 };
-use crate::failpoint;
+use crate::{error::Chain, failpoint};
 
 /// How long a sample waits that could not be read from the storage.
 const STORAGE_PAUSE: Duration = Duration::from_secs(2);
@@ -26,7 +26,7 @@ const STORAGE_PAUSE: Duration = Duration::from_secs(2);
 pub(super) async fn offer(outcomes: &Outcomes, assignment: &Assignment) {
     if let Err(error) = try_offer(outcomes, assignment).await {
         let attempt = assignment.attempt;
-        tracing::error!(%attempt, %error, "what a node answered cannot be recorded");
+        tracing::error!(%attempt, error = %Chain(&error), "what a node answered cannot be recorded");
     }
 }
 
@@ -197,7 +197,7 @@ async fn no_pictures(
     assignment: &Assignment,
     error: FormError,
 ) -> Result<(), StoreError> {
-    tracing::error!(attempt = %assignment.attempt, %error, "prepared pictures cannot be read");
+    tracing::error!(attempt = %assignment.attempt, error = %Chain(&error), "prepared pictures cannot be read");
     match error {
         FormError::Blob(_) => defer(outcomes, assignment, STORAGE_PAUSE).await,
         FormError::Gone { .. } => {

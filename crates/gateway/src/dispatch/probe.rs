@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     app::App,
+    error::Chain,
     pace::{Backoff, rest},
 };
 
@@ -36,7 +37,7 @@ pub(super) async fn watch(app: Arc<App>, fleet: Arc<Fleet>, name: String, stop: 
         let state = match probe_and_record(&app, &name, member, pardon).await {
             Ok(state) => state,
             Err(error) => {
-                tracing::error!(node = name, %error, "what a probe found cannot be recorded");
+                tracing::error!(node = name, error = %Chain(&error), "what a probe found cannot be recorded");
                 NodeState::Unknown
             }
         };

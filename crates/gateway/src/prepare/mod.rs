@@ -27,6 +27,7 @@ use tryon_store::{Pair, Preparation, StoreError};
 
 use crate::{
     app::App,
+    error::Chain,
     fetch::Fetcher,
     pace::{Backoff, rest, until_due},
 };
@@ -113,7 +114,7 @@ impl Preparer {
                     until_due(&self.app, now).await
                 }
                 Err(error) => {
-                    tracing::error!(%error, "accepted jobs cannot be prepared");
+                    tracing::error!(error = %Chain(&error), "accepted jobs cannot be prepared");
                     backoff.fail()
                 }
             };
@@ -152,7 +153,7 @@ impl Preparer {
             Err(error) => Err(error),
         };
         if let Err(error) = outcome {
-            tracing::error!(%job, %error, "a job's inputs are prepared again when its lease ends");
+            tracing::error!(%job, error = %Chain(&error), "a job's inputs are prepared again when its lease ends");
         }
     }
 

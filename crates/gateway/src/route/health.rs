@@ -14,7 +14,10 @@ use tokio::time::timeout;
 use tryon_api::public::ErrorBody;
 use utoipa::ToSchema;
 
-use crate::{app::App, error::ApiError};
+use crate::{
+    app::App,
+    error::{ApiError, Chain},
+};
 
 /// How long the store may take to say that it is there.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -57,7 +60,7 @@ pub(super) async fn get_readiness(State(app): State<Arc<App>>) -> Result<Json<He
     match timeout(PATIENCE, app.store.list_nodes()).await {
         Ok(Ok(_)) => Ok(Json(WELL)),
         Ok(Err(error)) => {
-            tracing::warn!(%error, "the store does not answer");
+            tracing::warn!(error = %Chain(&error), "the store does not answer");
             Err(unreachable())
         }
         Err(_) => Err(unreachable()),

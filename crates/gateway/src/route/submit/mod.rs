@@ -18,7 +18,13 @@ use tryon_store::{Account, Idempotency, NewJob, Pair, Source, Submission, Submit
 
 use self::wanted::{Picture, Wanted};
 use super::{body, refusal};
-use crate::{app::App, auth::Caller, config::find_plan, error::ApiError, failpoint};
+use crate::{
+    app::App,
+    auth::Caller,
+    config::find_plan,
+    error::{ApiError, Chain},
+    failpoint,
+};
 
 pub(crate) mod idempotency;
 mod wanted;
@@ -243,6 +249,6 @@ async fn accept(app: &App, job: NewJob) -> Result<Accepted, ApiError> {
 async fn erase_pictures(app: &App, job: JobId) {
     let keys = Role::ALL.map(|role| Key::upload(job, role));
     if let Err(error) = app.blobs.delete(&keys).await {
-        tracing::warn!(%job, %error, "pictures of a refused job are left to the sweep");
+        tracing::warn!(%job, error = %Chain(&error), "pictures of a refused job are left to the sweep");
     }
 }
