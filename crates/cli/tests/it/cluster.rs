@@ -182,7 +182,7 @@ impl Cluster {
         let page = JobPage {
             account: self.account.parse().unwrap(),
             after: None,
-            limit: 100,
+            limit: 10_000,
         };
         let jobs = block_on(async {
             match self.database.strip_prefix("sqlite://") {

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use reqwest::blocking::{Client, ClientBuilder};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long anything is waited for before a test fails.
@@ -48,10 +49,19 @@ pub(crate) fn errors(output: &Output) -> String {
 }
 
 /// A client of the processes' routes.
-pub(crate) fn http() -> reqwest::blocking::Client {
+pub(crate) fn http() -> Client {
+    http_builder().build().unwrap()
+}
+
+/// The same, with a connection for each request, as clients without a pool make them.
+pub(crate) fn http_without_pool() -> ClientBuilder {
+    http_builder().pool_max_idle_per_host(0)
+}
+
+fn http_builder() -> ClientBuilder {
     // Fails when another test was first.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::blocking::Client::new()
+    Client::builder()
 }
 
 /// One of the example pictures.

@@ -16,7 +16,7 @@ use tryon_testkit::postgres::PostgresServer;
 
 use crate::{
     cluster::{Cluster, connect, pass_on, submission},
-    process::{PATIENCE, Service, http},
+    process::{PATIENCE, Service, http, http_without_pool},
 };
 
 const CLIENTS: usize = 20;
@@ -149,7 +149,7 @@ fn a_rolling_restart_is_noticed_by_no_client() {
     let (body, restarted) = (submission(), AtomicBool::new(false));
     let shoppers: Vec<_> = (0..CLIENTS)
         .map(|_| Shopper {
-            http: Client::builder().pool_max_idle_per_host(0).build().unwrap(),
+            http: http_without_pool().build().unwrap(),
             url: url.clone(),
             public_url: cluster.public_url(),
             key: cluster.key().to_owned(),
