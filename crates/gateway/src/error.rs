@@ -198,11 +198,16 @@ pub(crate) struct Chain<'a>(pub(crate) &'a dyn Error);
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
+        let mut said = self.0.to_string();
+        f.write_str(&said)?;
         let mut source = self.0.source();
         while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
+            let text = error.to_string();
+            // Some errors repeat their source's words.
+            if !said.ends_with(&text) {
+                write!(f, ": {text}")?;
+            }
+            (said, source) = (text, error.source());
         }
         Ok(())
     }
@@ -236,4 +241,25 @@ impl IntoResponse for ApiError {
 /// Seconds, rounded up: who waits that long finds that the time is over.
 pub(crate) fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_chain_says_each_cause_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the network failed: {0}")]
+        struct Talkative(#[source] io::Error);
+        #[derive(Debug, thiserror::Error)]
+        #[error("the database failed")]
+        struct Silent(#[source] Talkative);
+
+        let error = Silent(Talkative(io::Error::other("nobody is there")));
+        let expected = "the database failed: the network failed: nobody is there";
+        assert_eq!(Chain(&error).to_string(), expected);
+    }
 }
