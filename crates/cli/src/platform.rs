@@ -6,7 +6,7 @@ use tryon_blob::Blobs;
 use tryon_engine::supervisor::Supervisor;
 use tryon_gateway::{
     Gateway, GatewayConfig, Listeners,
-    config::{Database, NodeConfig as NodeEntry, StorageConfig},
+    config::{ConfigFault, Database, NodeConfig as NodeEntry, StorageConfig},
 };
 use tryon_node::Node;
 use tryon_store::{PostgresStore, SqliteStore, Store};
@@ -69,7 +69,8 @@ pub(crate) async fn open_store(config: &GatewayConfig) -> Result<Arc<dyn Store>,
             "`database.url` names a server that this machine reaches, and a database and a user \
              that are there; `tryon doctor` tries it",
         ),
-        None => return Err(Failure::from_faults(&config.faults())),
+        // Other faults are told where the service that was asked for is known.
+        None => return Err(Failure::from_faults(&[ConfigFault::unknown_database(url)])),
     };
     opened.map_err(|error| {
         Failure::from_error(&format!("the database `{url}` cannot be opened"), &error).hint(hint)

@@ -41,7 +41,12 @@ pub(crate) fn many_jobs() -> Limits {
 
 /// Account 1, with this many credits of its subscription.
 pub(crate) async fn rich_account(store: &dyn Store, credits: u32) -> AccountId {
-    let id = account_id(1);
+    make_account(store, 1, credits).await
+}
+
+/// Account `number`, with this many credits of its subscription.
+pub(crate) async fn make_account(store: &dyn Store, number: u8, credits: u32) -> AccountId {
+    let id = account_id(number);
     store
         .create_account(id, "rich", many_jobs(), at(0))
         .await

@@ -1,10 +1,11 @@
 use std::time::Duration;
 
-use tryon_core::{error::JobErrorCode, ledger::Pool, limit::Limits};
+use tryon_core::{error::JobErrorCode, limit::Limits};
 use tryon_store::{Idempotency, KEY_LIFE, NewJob, Store, Submission, SubmitError};
 
 use crate::fixture::{
-    account_id, at, balance, error, job_id, many_jobs, new_job, open_jobs, rich_account,
+    account_id, at, balance, error, job_id, make_account, many_jobs, new_job, open_jobs,
+    rich_account,
 };
 
 fn idempotency(key: &str, request: u8) -> Idempotency {
@@ -52,15 +53,7 @@ pub(super) async fn a_submission_that_is_sent_again_is_one_job(store: &dyn Store
 
 pub(super) async fn a_name_is_for_one_request_of_one_account(store: &dyn Store) {
     let account = rich_account(store, 10).await;
-    let other = account_id(2);
-    store
-        .create_account(other, "other", many_jobs(), at(0))
-        .await
-        .unwrap();
-    store
-        .grant_credits(other, Pool::Purchased, 5, at(0))
-        .await
-        .unwrap();
+    let other = make_account(store, 2, 5).await;
     store.submit_job(named(1, "a", 1), at(1)).await.unwrap();
     let refused = store.submit_job(named(2, "a", 2), at(2)).await;
     assert!(matches!(refused, Err(SubmitError::OtherRequest)));

@@ -2,15 +2,15 @@ use tryon_core::{
     error::JobErrorCode,
     id::AccountId,
     job::{JobState, SampleState},
-    ledger::{OutOfCredits, Pool},
+    ledger::OutOfCredits,
     limit::Limits,
     task::{Provider, Region, TaskOptions},
 };
 use tryon_store::{JobPage, NewJob, Pair, Request, Source, Store, StoreError, SubmitError};
 
 use crate::fixture::{
-    DEADLINE, account_id, at, balance, dispatch, error, inputs, job_id, many_jobs, new_job,
-    open_jobs, plan, prepare, ready_nodes, request, rich_account, submit,
+    DEADLINE, account_id, at, balance, dispatch, error, inputs, job_id, make_account, many_jobs,
+    new_job, open_jobs, plan, prepare, ready_nodes, request, rich_account, submit,
 };
 
 pub(super) async fn a_job_reads_back(store: &dyn Store) {
@@ -237,15 +237,7 @@ pub(super) async fn the_oldest_job_is_prepared_first(store: &dyn Store) {
 
 pub(super) async fn accounts_are_passed_over(store: &dyn Store) {
     let rich = rich_account(store, 10).await;
-    let other = account_id(2);
-    store
-        .create_account(other, "other", many_jobs(), at(0))
-        .await
-        .unwrap();
-    store
-        .grant_credits(other, Pool::Subscription, 10, at(0))
-        .await
-        .unwrap();
+    let other = make_account(store, 2, 10).await;
     let oldest = submit(store, 1, 1).await;
     let theirs = NewJob {
         account: other,
