@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use reqwest::blocking::{Client, RequestBuilder, Response};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -19,7 +19,6 @@ use crate::{
 };
 
 const CLIENTS: usize = 8;
-const FAULTS: usize = 10;
 
 /// How long a client waits before it asks again.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -80,42 +79,91 @@ impl Shopper {
     }
 }
 
-/// Does one of them harm, and mends it.
-fn harm(cluster: &mut Cluster, database: &PostgresServer, random: &mut StdRng) -> String {
-    let victim = ["gateway", "second", "node", "database"][random.random_range(0..4)];
-    let kill = victim == "database" || random.random();
-    let pause = pause(random, if kill { 0..1500 } else { 500..5000 });
-    let service = match victim {
-        "gateway" => &mut cluster.gateway,
-        "second" => &mut cluster.second,
-        "node" => &mut cluster.node,
-        _ => {
+/// What is done to one of them.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    /// The database is killed.
+    Database,
+    /// A service is stopped for a while, and goes on.
+    Stop(&'static str),
+    /// A service is killed wherever it is, and then once more at a point where it hurts.
+    Kill(&'static str, &'static str),
+}
+
+/// Connections come to the second gateway while it is there.
+const FAULTS: [Fault; 17] = [
+    Fault::Database,
+    Fault::Database,
+    Fault::Database,
+    Fault::Stop("gateway"),
+    Fault::Stop("second"),
+    Fault::Stop("node"),
+    Fault::Kill("gateway", "gateway::after-202"),
+    Fault::Kill("second", "gateway::after-blob"),
+    Fault::Kill("second", "gateway::after-commit"),
+    Fault::Kill("second", "gateway::after-202"),
+    Fault::Kill("second", "gateway::during-callback"),
+    Fault::Kill("second", "gateway::after-settlement"),
+    Fault::Kill("node", "node::after-202"),
+    Fault::Kill("node", "node::after-inference"),
+    Fault::Kill("node", "node::after-spool"),
+    Fault::Kill("node", "node::during-callback"),
+    Fault::Kill("node", "node::after-callback"),
+];
+
+/// How long nothing may come by the point where a service is to be killed.
+const LULL: Duration = Duration::from_secs(4);
+
+/// Does harm, and mends it. Says what it did.
+fn harm(
+    fault: Fault,
+    cluster: &mut Cluster,
+    database: &PostgresServer,
+    random: &mut StdRng,
+) -> String {
+    let pause = pause(random, 0..1500);
+    match fault {
+        Fault::Database => {
             database.kill();
             thread::sleep(pause);
             database.restart().unwrap();
-            return format!("{victim} was killed for {pause:?}");
+            format!("the database was gone for {pause:?}")
         }
-    };
-    if !kill {
-        stop_for(service.as_ref().unwrap(), pause);
-        return format!("{victim} was stopped for {pause:?}");
+        Fault::Stop(victim) => {
+            let stopped = service(cluster, victim).as_ref().unwrap();
+            stopped.signal(Signal::STOP);
+            thread::sleep(3 * pause);
+            stopped.signal(Signal::CONT);
+            format!("the {victim} was stopped for {:?}", 3 * pause)
+        }
+        Fault::Kill(victim, point) => {
+            *service(cluster, victim) = None;
+            thread::sleep(pause);
+            start(cluster, victim, Some(point));
+            let killed = service(cluster, victim).as_mut().unwrap();
+            let reached = killed.wait_for(LULL).is_some();
+            *service(cluster, victim) = None;
+            start(cluster, victim, None);
+            let met = if reached { "at" } else { "before" };
+            format!("the {victim} was gone for {pause:?}, and was killed {met} {point}")
+        }
     }
-    let mut service = service.take().unwrap();
-    service.signal(Signal::KILL);
-    service.wait();
-    thread::sleep(pause);
-    match victim {
-        "gateway" => cluster.start_gateway(None),
-        "second" => cluster.start_second(None),
-        _ => cluster.start_node(None),
-    }
-    format!("{victim} was killed for {pause:?}")
 }
 
-fn stop_for(service: &Service, pause: Duration) {
-    service.signal(Signal::STOP);
-    thread::sleep(pause);
-    service.signal(Signal::CONT);
+fn service<'a>(cluster: &'a mut Cluster, name: &str) -> &'a mut Option<Service> {
+    match name {
+        "gateway" => &mut cluster.gateway,
+        "second" => &mut cluster.second,
+        _ => &mut cluster.node,
+    }
+}
+
+fn start(cluster: &mut Cluster, name: &str, point: Option<&str>) {
+    match name {
+        "gateway" => cluster.start_gateway(point),
+        "second" => cluster.start_second(point),
+        _ => cluster.start_node(point),
+    }
 }
 
 fn pause(random: &mut StdRng, millis: Range<u64>) -> Duration {
@@ -163,9 +211,11 @@ fn whatever_is_killed_no_job_is_lost_and_none_is_paid_twice() {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|client| scope.spawn(shop(client)))
             .collect();
-        for _ in 0..FAULTS {
+        let mut faults = FAULTS;
+        faults.shuffle(&mut random);
+        for fault in faults {
             thread::sleep(pause(&mut random, 0..1500));
-            println!("{}", harm(&mut cluster, &database, &mut random));
+            println!("{}", harm(fault, &mut cluster, &database, &mut random));
         }
         over.store(true, Ordering::Relaxed);
         let ended = clients

@@ -88,23 +88,27 @@ impl Cluster {
     }
 
     fn start_one(&self, config: &str, point: Option<&str>) -> Service {
-        let mut service = self.start(&["gateway", "--config", config], point);
-        service.read("nodes report to ");
-        service
+        self.start(&["gateway", "--config", config], "nodes report to ", point)
     }
 
     /// Starts the node, to be killed at `point`.
     pub(crate) fn start_node(&mut self, point: Option<&str>) {
-        let mut service = self.start(&["node", "--config", "node.yaml"], point);
-        service.read("node on ");
-        self.node = Some(service);
+        let node = self.start(&["node", "--config", "node.yaml"], "node on ", point);
+        self.node = Some(node);
     }
 
-    fn start(&self, args: &[&str], point: Option<&str>) -> Service {
+    /// Starts one, which says `label` once it runs.
+    fn start(&self, args: &[&str], label: &str, point: Option<&str>) -> Service {
         let mut command = tryon(self.folder.path());
         command.args(args).env("RUST_LOG", "error");
         command.envs(point.map(|point| ("TRYON_KILL_AT", point)));
-        Service::start(&mut command)
+        let mut service = Service::start(&mut command);
+        match point {
+            None => drop(service.read(label)),
+            // It may be killed before it says so.
+            Some(_) => drop(service.try_read(label)),
+        }
+        service
     }
 
     /// Lets the account do as much as it likes.

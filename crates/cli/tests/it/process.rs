@@ -86,16 +86,20 @@ impl Service {
 
     /// What follows `label` on the first line that has it, from where reading stopped.
     pub(crate) fn read(&mut self, label: &str) -> String {
+        let read = self.try_read(label);
+        read.unwrap_or_else(|seen| panic!("the service ended before it said `{label}`:\n{seen}"))
+    }
+
+    /// The same; what it said instead where it ended before.
+    pub(crate) fn try_read(&mut self, label: &str) -> Result<String, String> {
         let mut seen = String::new();
         loop {
             let mut line = String::new();
-            let read = self.stdout.read_line(&mut line).unwrap();
-            assert!(
-                read > 0,
-                "the service ended before it said `{label}`:\n{seen}"
-            );
+            if self.stdout.read_line(&mut line).unwrap() == 0 {
+                return Err(seen);
+            }
             if let Some((_, rest)) = line.split_once(label) {
-                return rest.trim().to_owned();
+                return Ok(rest.trim().to_owned());
             }
             seen.push_str(&line);
         }
@@ -115,14 +119,19 @@ impl Service {
 
     /// Waits for its end and gives its status, or the signal that ended it as a negative number.
     pub(crate) fn wait(&mut self) -> i32 {
+        self.wait_for(PATIENCE).expect("the service ends")
+    }
+
+    /// The same, if it ends within this time.
+    pub(crate) fn wait_for(&mut self, patience: Duration) -> Option<i32> {
         let begun = Instant::now();
-        loop {
+        while begun.elapsed() < patience {
             if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code().unwrap_or_else(|| -status.signal().unwrap());
+                return Some(status.code().unwrap_or_else(|| -status.signal().unwrap()));
             }
-            assert!(begun.elapsed() < PATIENCE, "the service does not end");
             std::thread::sleep(Duration::from_millis(5));
         }
+        None
     }
 }
 
