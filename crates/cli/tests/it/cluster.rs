@@ -285,11 +285,14 @@ impl Ports {
         let held = [0; 5].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
         let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
         let [node, a, b, c, d] = [0, 1, 2, 3, 4].map(|number| port(&held[number]));
-        drop(held);
         let gateways = [[a, b], [c, d]];
+        let public = balance(gateways.map(|[public, _]| public));
+        let internal = balance(gateways.map(|[_, internal]| internal));
+        // Only now: the load balancers must not be given what the others are to have.
+        drop(held);
         Self {
-            public: balance(gateways.map(|[public, _]| public)),
-            internal: balance(gateways.map(|[_, internal]| internal)),
+            public,
+            internal,
             node,
             gateways,
         }
