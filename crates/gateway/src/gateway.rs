@@ -18,6 +18,7 @@ use crate::{
     prepare::Preparer,
     rate::{self, RedisError},
     route, sweep, wake,
+    webhook::Messenger,
 };
 
 /// Why a gateway does not start.
@@ -190,10 +191,12 @@ impl Gateway {
             fleet,
         };
         let preparer = Preparer::new(Arc::clone(&app), fetcher);
+        let messenger = Messenger::new(Arc::clone(&app))?;
         let (public_addr, internal_addr) = (listeners.public_addr, listeners.internal_addr);
         let work = Work::default();
         let (public, internal) = work.serve(listeners, &outcomes);
         work.start_loops(&outcomes, &preparer);
+        work.start_messenger(messenger);
         tracing::info!(%public_addr, %internal_addr, "the gateway listens");
         Ok(Self {
             app,
@@ -325,6 +328,13 @@ impl Work {
         self.keep("orphans", {
             let (outcomes, stop) = (outcomes.clone(), stop.clone());
             move || sweep::run_orphans(outcomes.clone(), stop.clone())
+        });
+    }
+
+    fn start_messenger(&self, messenger: Messenger) {
+        let (tasks, stop) = (self.tasks.clone(), self.stop.clone());
+        self.keep("webhooks", move || {
+            messenger.clone().run(tasks.clone(), stop.clone())
         });
     }
 

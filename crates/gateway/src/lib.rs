@@ -45,8 +45,9 @@
 //!
 //! With the feature `failpoints`, tests end the process at `gateway::after-blob` and
 //! `gateway::after-commit` (a submission's pictures are stored, its job is), `gateway::after-202`
-//! (a node accepted), `gateway::during-callback` (an output is stored) and
-//! `gateway::after-settlement` (it is settled).
+//! (a node accepted), `gateway::during-callback` (an output is stored),
+//! `gateway::after-settlement` (it is settled) and `gateway::after-webhook` (a receiver answered,
+//! and nobody knows).
 
 pub mod app;
 pub mod auth;
@@ -61,6 +62,7 @@ pub mod fetch;
 pub mod gateway;
 pub mod listener;
 mod pace;
+mod place;
 mod prepare;
 pub mod random;
 pub mod rate;
@@ -70,6 +72,7 @@ mod sweep;
 mod tests;
 mod tls;
 pub mod wake;
+mod webhook;
 
 pub use app::App;
 pub use config::GatewayConfig;

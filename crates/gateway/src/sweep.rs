@@ -34,8 +34,8 @@ const QUESTIONS: usize = 16;
 /// The longest wait after the store failed.
 const STORE_PAUSE: Duration = Duration::from_secs(5);
 
-/// The names of submissions that are forgotten in one transaction.
-const NAMES: u32 = 500;
+/// What is forgotten in one transaction.
+const FORGOTTEN: u32 = 500;
 
 /// How often a gateway asks whether another one sweeps no more.
 const TURN: Duration = Duration::from_secs(5);
@@ -308,7 +308,15 @@ async fn sweep_orphans(outcomes: &Outcomes) -> Result<(), SweepError> {
     let settled = old - jobs.output_retention.duration() - jobs.deadline.duration();
     sweep_folder(outcomes, Folder::Outputs, settled).await?;
     app.blobs.erase_partial(old).await?;
-    while app.store.forget_submissions(app.clock.now(), NAMES).await? == u64::from(NAMES) {}
+    forget(app).await?;
+    Ok(())
+}
+
+/// Forgets what the store has no use for any more.
+async fn forget(app: &App) -> Result<(), StoreError> {
+    let (store, now) = (&app.store, app.clock.now());
+    while store.forget_submissions(now, FORGOTTEN).await? == u64::from(FORGOTTEN) {}
+    while store.forget_webhooks(now, FORGOTTEN).await? == u64::from(FORGOTTEN) {}
     Ok(())
 }
 

@@ -18,6 +18,8 @@ pub struct Wake {
     pub dispatch: Notify,
     /// A job ended: there is something to erase.
     pub sweep: Notify,
+    /// A job ended, or its webhook is to be sent anew.
+    pub webhook: Notify,
 }
 
 impl Wake {
@@ -31,6 +33,7 @@ impl Wake {
             (submitted, &self.prepare),
             (due, &self.dispatch),
             (ended, &self.sweep),
+            (ended, &self.webhook),
         ];
         for (_, bell) in bells.iter().filter(|(rings, _)| *rings) {
             bell.notify_one();
@@ -78,7 +81,7 @@ mod tests {
         let patience = Duration::from_secs(30);
         let rung = tokio::time::timeout(patience, app.wake.dispatch.notified());
         assert!(rung.await.is_ok(), "the dispatcher was not told");
-        for bell in [&app.wake.prepare, &app.wake.sweep] {
+        for bell in [&app.wake.prepare, &app.wake.sweep, &app.wake.webhook] {
             let silent = tokio::time::timeout(Duration::ZERO, bell.notified());
             assert!(silent.await.is_err(), "one was told that has nothing to do");
         }

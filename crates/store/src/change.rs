@@ -14,7 +14,8 @@ pub struct Change {
     pub submitted: bool,
     /// A sample was queued or a node became idle: work can be given out.
     pub due: bool,
-    /// A job ended: there are pictures to erase.
+    /// A job ended, or the message about its end is to be sent anew: there are pictures to erase
+    /// and somebody to tell.
     pub ended: bool,
 }
 

@@ -29,9 +29,11 @@ mod row;
 mod sql;
 pub mod sqlite;
 pub mod store;
+pub mod webhook;
 
 pub use change::{Change, Changes};
 pub use postgres::PostgresStore;
 pub use record::*;
 pub use sqlite::SqliteStore;
 pub use store::{Store, StoreError, SubmitError};
+pub use webhook::*;

@@ -161,6 +161,8 @@ pub struct NewJob {
     pub deadline: Timestamp,
     /// What its client calls it.
     pub idempotency: Option<Idempotency>,
+    /// Who is told of its end.
+    pub webhook_url: Option<String>,
 }
 
 /// A job as its owner sees it.
@@ -425,6 +427,11 @@ pub enum Violation {
         captured: i64,
         /// Images delivered.
         delivered: u32,
+    },
+    /// A job that ended without the message about it, or one under way with a message.
+    Untold {
+        /// Which job.
+        job: JobId,
     },
     /// The account's count of open jobs is wrong.
     OpenJobs {

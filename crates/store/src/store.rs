@@ -16,6 +16,7 @@ use crate::record::{
     Account, Assignment, Erasable, ExpiredLease, Job, JobPage, Key, Lost, NewJob, NewKey, Node,
     NodeSpec, NodeState, Output, Pair, Preparation, Settled, Submission, Violation,
 };
+use crate::webhook::{Webhook, WebhookClaim, WebhookPage, WebhookTry, WebhookVerdict};
 
 /// The store failed; nothing of the call was done. Only where a connection was lost while the
 /// database committed nobody knows: it was done whole or not at all.
@@ -236,6 +237,50 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Settled, StoreError>;
 
+    // ── telling clients ────────────────────────────────────────────────────────────────────────
+
+    /// Claims the message about a job's end that is due longest, for a try that ends by
+    /// `lease_until`; from then on it may be claimed again. Messages of `passed_over` are left
+    /// where they are, those to an address that is gone end as `Disabled`.
+    async fn claim_webhook(
+        &self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        passed_over: &[AccountId],
+    ) -> Result<Option<WebhookClaim>, StoreError>;
+
+    /// Logs a try and says how its message goes on. False, and only logged, when the message ended
+    /// meanwhile or was claimed again; that it was delivered counts whenever it is heard.
+    async fn record_webhook_try(
+        &self,
+        job: JobId,
+        tried: WebhookTry,
+        verdict: WebhookVerdict,
+    ) -> Result<bool, StoreError>;
+
+    /// Sends a message anew, however it ended, with all its tries; its address counts as gone no
+    /// more. False when the account has no such message.
+    async fn replay_webhook(
+        &self,
+        account: AccountId,
+        job: JobId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// The account's message about this job.
+    async fn find_webhook(
+        &self,
+        account: AccountId,
+        job: JobId,
+    ) -> Result<Option<Webhook>, StoreError>;
+
+    /// An account's messages, newest first; none when `after` names no message.
+    async fn list_webhooks(&self, page: WebhookPage) -> Result<Vec<Webhook>, StoreError>;
+
+    /// Forgets messages that ended [`WEBHOOK_LIFE`](crate::WEBHOOK_LIFE) ago, oldest first, at most
+    /// `limit`, and addresses that have been gone for as long. Returns how many messages it were.
+    async fn forget_webhooks(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
     // ── sweeping ───────────────────────────────────────────────────────────────────────────────
 
     /// Attempts whose lease ran out, oldest first.
@@ -266,8 +311,8 @@ pub trait Store: Send + Sync + 'static {
     /// The outputs of a job are gone.
     async fn mark_outputs_erased(&self, job: JobId, now: Timestamp) -> Result<(), StoreError>;
 
-    /// When the next sample, lease (also that of a preparation), deadline or end of a node's hold
-    /// falls due after `now`, so that nobody polls for it.
+    /// When the next sample, message, lease (also that of a preparation), deadline or end of a
+    /// node's hold falls due after `now`, so that nobody polls for it.
     async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 
     /// Whether this store is the one that sweeps, so that several gateways do not all do the same

@@ -117,6 +117,11 @@ impl Receiver {
         }
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The address of `path` on it.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
@@ -126,6 +131,13 @@ impl Receiver {
     pub fn answer(&self, status: u16) {
         let status = StatusCode::from_u16(status).expect("it is a status");
         self.inner.lock().status = Some(status);
+    }
+
+    /// Forgets what came so far, which a long test has no memory for.
+    pub fn forget_history(&self) {
+        let mut state = self.inner.lock();
+        state.deliveries.clear();
+        state.requests.clear();
     }
 
     /// Holds every answer back from now on: the sender waits. What it sent counts as received.

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::{
     ImageSource, RequestFault, Submission, Text, Whole,
     submission::{named, samples, words},
+    webhook::webhook_url,
 };
 
 /// The body of `POST /api/v1/tryon/clothes`.
@@ -60,6 +61,11 @@ pub struct ClothesRequest<'a> {
     #[serde(borrow, default)]
     #[schema(value_type = Option<String>, example = "auto")]
     pub garment_photo_type: Option<Text<'a>>,
+    /// Who is told of the job's end: an `https` URL, which is sent what the status route answers,
+    /// signed after Standard Webhooks.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, example = "https://shop.example/tryon-ended")]
+    pub webhook_url: Option<Text<'a>>,
 }
 
 impl<'a> ClothesRequest<'a> {
@@ -82,6 +88,7 @@ impl<'a> ClothesRequest<'a> {
             moderation: named("moderation_level", moderation, ModerationLevel::Permissive)?,
             samples: samples(self.num_samples)?,
             seed: self.seed.map(|Whole(seed)| seed),
+            webhook_url: webhook_url(self.webhook_url.as_ref())?,
             person: ImageSource::require("model_image", self.model_image)?,
             garment: Some(ImageSource::require("garment_image", self.garment_image)?),
         })

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::{
     ImageSource, RequestFault, Submission, Text, Whole,
     submission::{named, samples, words},
+    webhook::webhook_url,
 };
 
 /// The body of `POST /api/v1/tryon/hairstyle`.
@@ -36,6 +37,11 @@ pub struct HairstyleRequest<'a> {
     #[serde(default)]
     #[schema(value_type = Option<u64>, example = 42)]
     pub seed: Option<Whole>,
+    /// Who is told of the job's end: an `https` URL, which is sent what the status route answers,
+    /// signed after Standard Webhooks.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, example = "https://shop.example/tryon-ended")]
+    pub webhook_url: Option<Text<'a>>,
 }
 
 impl<'a> HairstyleRequest<'a> {
@@ -61,6 +67,7 @@ impl<'a> HairstyleRequest<'a> {
             moderation: ModerationLevel::Permissive,
             samples: samples(self.num_samples)?,
             seed: self.seed.map(|Whole(seed)| seed),
+            webhook_url: webhook_url(self.webhook_url.as_ref())?,
             person: ImageSource::require("face_image", self.face_image)?,
             garment: None,
         })

@@ -32,6 +32,7 @@ mod hairstyle;
 mod image;
 mod submission;
 mod tattoo;
+mod webhook;
 
 pub use self::{
     answer::{CreditAnswer, Credits, ErrorBody, JobFailure, JobStatus, StatusAnswer, Submitted},
@@ -40,6 +41,9 @@ pub use self::{
     field::{RegionField, Text, Whole},
     hairstyle::HairstyleRequest,
     image::ImageSource,
-    submission::{MAX_SAMPLES, MAX_URL, MAX_WORDS, Submission, parse, picture_fields},
+    submission::{
+        MAX_SAMPLES, MAX_URL, MAX_WEBHOOK_URL, MAX_WORDS, Submission, parse, picture_fields,
+    },
     tattoo::TattooRequest,
+    webhook::{Delivery, DeliveryPage, DeliveryState, DeliveryTry, WebhookSecret},
 };

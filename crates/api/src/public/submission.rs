@@ -4,6 +4,7 @@ use std::{ops::RangeInclusive, str::FromStr};
 
 use serde::Deserialize;
 use tryon_core::task::{Mode, ModerationLevel, OutputFormat, Task, TaskOptions};
+use url::Url;
 
 use super::{
     ClothesRequest, HairstyleRequest, ImageSource, RequestFault, TattooRequest, Text, Whole,
@@ -15,6 +16,9 @@ pub const MAX_SAMPLES: u8 = 4;
 pub const MAX_WORDS: usize = 140;
 /// Most bytes of a picture's URL.
 pub const MAX_URL: usize = 8192;
+
+/// Most bytes of a URL that is told of a job's end.
+pub const MAX_WEBHOOK_URL: usize = 2048;
 
 /// What a request asks for, with everything in it known to be right but the pictures themselves.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +35,8 @@ pub struct Submission<'a> {
     pub samples: u8,
     /// The first sample's seed; drawn where absent.
     pub seed: Option<u64>,
+    /// Who is told of the job's end: an `http` or `https` URL with a host and without a user.
+    pub webhook_url: Option<Url>,
     /// The person, face or body.
     pub person: ImageSource<'a>,
     /// The garment or design; a hairstyle has none.

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::{
     ImageSource, RegionField, RequestFault, Submission, Text, Whole,
     submission::{named, samples, words},
+    webhook::webhook_url,
 };
 
 /// The body of `POST /api/v1/tryon/tattoo`.
@@ -41,6 +42,11 @@ pub struct TattooRequest<'a> {
     #[serde(default)]
     #[schema(value_type = Option<u64>, example = 42)]
     pub seed: Option<Whole>,
+    /// Who is told of the job's end: an `https` URL, which is sent what the status route answers,
+    /// signed after Standard Webhooks.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, example = "https://shop.example/tryon-ended")]
+    pub webhook_url: Option<Text<'a>>,
 }
 
 impl<'a> TattooRequest<'a> {
@@ -58,6 +64,7 @@ impl<'a> TattooRequest<'a> {
             moderation: ModerationLevel::Permissive,
             samples: samples(self.num_samples)?,
             seed: self.seed.map(|Whole(seed)| seed),
+            webhook_url: webhook_url(self.webhook_url.as_ref())?,
             person: ImageSource::require("body_image", self.body_image)?,
             garment: Some(ImageSource::require("design_image", self.design_image)?),
         })

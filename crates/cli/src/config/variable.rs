@@ -91,6 +91,11 @@ pub(crate) const GATEWAY_VARIABLES: &[Variable] = &[
         "secrets.link_signing_key",
         Kind::Text,
     ),
+    variable(
+        "TRYON_WEBHOOK_SIGNING_KEY",
+        "secrets.webhook_signing_key",
+        Kind::Text,
+    ),
     variable("TRYON_CALLBACK_TOKEN", "callbacks.token", Kind::Text),
 ];
 

@@ -102,8 +102,11 @@ fn secret_faults(config: &GatewayConfig) -> Vec<ConfigFault> {
         ("secrets.link_signing_key", &config.secrets.link_signing_key),
         ("callbacks.token", &config.callbacks.token),
     ];
+    let own = config.secrets.webhook_signing_key.as_ref();
+    let own = own.map(|secret| ("secrets.webhook_signing_key", secret));
     let weak = secrets
         .into_iter()
+        .chain(own)
         .filter(|(_, secret)| secret.expose().len() < SECRET_BYTES);
     weak.map(|(key, _)| ConfigFault::WeakSecret {
         key,
@@ -121,6 +124,7 @@ fn zero_faults(config: &GatewayConfig) -> impl Iterator<Item = ConfigFault> {
         ("limits.header_timeout", limits.header_timeout),
         ("limits.body_idle", limits.body_idle),
         ("limits.body_timeout", limits.body_timeout),
+        ("webhooks.timeout", config.webhooks.timeout),
         ("fetch.timeout", fetch.timeout),
         ("fetch.connect_timeout", fetch.connect_timeout),
         ("fetch.read_timeout", fetch.read_timeout),

@@ -16,7 +16,7 @@ pub use self::{
     database::{Database, DatabaseConfig, DatabaseUrl},
     section::{
         CallbackConfig, FetchConfig, JobConfig, LimitConfig, NodeConfig, RateConfig, SecretConfig,
-        ServerConfig, StorageConfig,
+        ServerConfig, StorageConfig, WebhookConfig,
     },
     task::{TaskConfig, find_plan},
 };
@@ -37,8 +37,10 @@ pub struct GatewayConfig {
     pub nodes: Vec<NodeConfig>,
     /// Who may report results.
     pub callbacks: CallbackConfig,
-    /// How input pictures are fetched.
+    /// How input pictures are fetched, and where webhooks may go.
     pub fetch: FetchConfig,
+    /// How clients are told of their jobs' ends.
+    pub webhooks: WebhookConfig,
     /// Who serves which task. The first entry that fits a request serves it; a request that none
     /// fits is refused.
     pub tasks: Vec<TaskConfig>,
@@ -62,6 +64,7 @@ impl Default for GatewayConfig {
             nodes: Vec::new(),
             callbacks: CallbackConfig::default(),
             fetch: FetchConfig::default(),
+            webhooks: WebhookConfig::default(),
             tasks: task::preview(),
             jobs: JobConfig::default(),
             rates: RateConfig::default(),

@@ -106,6 +106,9 @@ pub struct SecretConfig {
     /// Signs the links to outputs. Links end with it: keep it across restarts, and give several
     /// gateways the same one.
     pub link_signing_key: Secret,
+    /// What the keys of webhooks are derived from; `link_signing_key` where absent. Accounts check
+    /// webhooks with those: keep it across restarts, and give several gateways the same one.
+    pub webhook_signing_key: Option<Secret>,
 }
 
 /// One of `nodes`: who computes.
@@ -129,7 +132,7 @@ pub struct CallbackConfig {
     pub token: Secret,
 }
 
-/// `fetch`: how input pictures are fetched.
+/// `fetch`: how input pictures are fetched, and where webhooks may go.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FetchConfig {
@@ -163,6 +166,25 @@ impl Default for FetchConfig {
             connect_timeout: Seconds::new(5),
             read_timeout: Seconds::new(10),
             timeout: Seconds::new(30),
+        }
+    }
+}
+
+/// `webhooks`: how clients are told of their jobs' ends.
+///
+/// They are sent where `fetch` lets pictures come from, and to `http:` addresses only where it
+/// opens a private host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebhookConfig {
+    /// How long a receiver may take to answer.
+    pub timeout: Seconds,
+}
+
+impl Default for WebhookConfig {
+    fn default() -> Self {
+        Self {
+            timeout: Seconds::new(15),
         }
     }
 }

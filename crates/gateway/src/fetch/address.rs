@@ -148,6 +148,13 @@ impl Guard {
             }
     }
 
+    /// Whether the operator opened this host, a name or an address, to what is private.
+    pub(super) fn opens(&self, host: &str) -> bool {
+        let ip = plain(host).parse::<IpAddr>().ok();
+        let named = ip.is_some_and(|ip| self.networks.iter().any(|network| network.contains(&ip)));
+        named || self.allow_private || self.knows(host)
+    }
+
     fn knows(&self, host: &str) -> bool {
         self.hosts
             .iter()

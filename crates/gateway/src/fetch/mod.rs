@@ -1,4 +1,4 @@
-//! Fetching pictures from addresses that strangers name.
+//! Fetching pictures from addresses that strangers name, and sending messages there.
 //!
 //! A stranger's address must not lead into the operator's network. Each hop's host is looked up
 //! by `lookup::GuardedResolver`, addresses that are not public are dropped, and the connection
@@ -9,28 +9,33 @@
 //! length it announced, and silence, slowness and redirects end it.
 
 mod address;
+mod client;
 mod error;
 mod lookup;
+mod post;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, header};
-use reqwest::{Client, Response, redirect::Policy};
-use url::{Host, Url};
+use reqwest::Response;
+use url::Url;
 
-use self::{address::Guard, error::explain, lookup::GuardedResolver};
+use self::{client::GuardedClient, error::explain};
+pub(crate) use self::{
+    client::is_opened,
+    post::{Posted, Poster},
+};
 pub use self::{
     error::FetchError,
     lookup::{Lookup, SystemLookup},
 };
-use crate::{config::FetchConfig, tls};
+use crate::config::FetchConfig;
 
 /// Fetches pictures. Clones share one client.
 #[derive(Clone)]
 pub struct Fetcher {
-    client: Client,
-    guard: Arc<Guard>,
+    client: GuardedClient,
     max_bytes: usize,
     max_redirects: usize,
     silence: Duration,
@@ -45,28 +50,8 @@ impl Fetcher {
 
     /// A fetcher that looks names up elsewhere.
     pub fn with_lookup(config: &FetchConfig, lookup: Arc<dyn Lookup>) -> reqwest::Result<Self> {
-        let guard = Arc::new(Guard::new(config));
-        let resolver = GuardedResolver {
-            guard: guard.clone(),
-            lookup,
-        };
-        tls::install_provider();
-        let client = Client::builder()
-            .dns_resolver(Arc::new(resolver))
-            .redirect(Policy::none())
-            .no_proxy()
-            .referer(false)
-            .http1_only()
-            // No connection outlives the check of its address.
-            .pool_max_idle_per_host(0)
-            .connect_timeout(config.connect_timeout.duration())
-            .read_timeout(config.read_timeout.duration())
-            .user_agent(concat!("tryon/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers())
-            .build()?;
         Ok(Self {
-            client,
-            guard,
+            client: GuardedClient::new(config, lookup)?,
             max_bytes: config.max_bytes,
             max_redirects: config.max_redirects,
             silence: config.read_timeout.duration(),
@@ -86,8 +71,8 @@ impl Fetcher {
 
     async fn follow(&self, mut url: Url) -> Result<Bytes, FetchError> {
         for _ in 0..=self.max_redirects {
-            self.check(&url)?;
-            let sent = self.client.get(url.clone()).send().await;
+            self.client.check(&url)?;
+            let sent = self.client.get(url.clone()).headers(headers()).send().await;
             let response = sent.map_err(|error| explain(&error, self.silence))?;
             match find_target(&url, &response)? {
                 Some(target) => url = target,
@@ -97,28 +82,6 @@ impl Fetcher {
         Err(FetchError::TooManyRedirects {
             limit: self.max_redirects,
         })
-    }
-
-    fn check(&self, url: &Url) -> Result<(), FetchError> {
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(FetchError::Scheme {
-                scheme: url.scheme().chars().take(32).collect(),
-            });
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(FetchError::Credentials);
-        }
-        let address = match url.host() {
-            Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
-            Some(Host::Ipv6(ip)) => IpAddr::V6(ip),
-            // The resolver checks what the name stands for.
-            Some(Host::Domain(_)) => return Ok(()),
-            None => return Err(FetchError::NotUrl),
-        };
-        let permitted = self
-            .guard
-            .permits(url.host_str().unwrap_or_default(), address);
-        permitted.then_some(()).ok_or(FetchError::NoPublicAddress)
     }
 
     async fn read(&self, mut response: Response) -> Result<Bytes, FetchError> {

@@ -10,32 +10,26 @@
 
 mod develop;
 mod input;
-mod place;
 
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tryon_api::public::picture_fields;
 use tryon_blob::{BlobError, Key, Role};
-use tryon_core::{error::JobError, id::JobId};
+use tryon_core::{
+    error::JobError,
+    id::{AccountId, JobId},
+};
 use tryon_store::{Pair, Preparation, StoreError};
 
-use crate::{
-    app::App,
-    error::Chain,
-    fetch::Fetcher,
-    pace::{Backoff, rest, until_due},
-};
+use crate::{app::App, error::Chain, fetch::Fetcher, place::Places};
 
-use self::place::Places;
-
-/// The longest wait after the store failed.
-const STORE_PAUSE: Duration = Duration::from_secs(5);
+/// Jobs that are prepared at the same time. Most of that time is spent waiting for servers.
+const PLACES: usize = 16;
 
 /// Why inputs are not ready.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +82,7 @@ impl Drop for UnderWay {
 impl Preparer {
     pub(crate) fn new(app: Arc<App>, fetcher: Fetcher) -> Self {
         Self {
-            places: Places::new(Arc::clone(&app)),
+            places: Places::new(Arc::clone(&app), PLACES, |wake| &wake.prepare),
             app,
             fetcher,
             under_way: Arc::default(),
@@ -97,38 +91,14 @@ impl Preparer {
 
     /// Prepares accepted jobs until it is told to stop. Those under way are `tasks`.
     pub(crate) async fn run(self, tasks: TaskTracker, stop: CancellationToken) {
-        let mut backoff = Backoff::up_to(STORE_PAUSE);
-        loop {
-            let Some(place) = stop.run_until_cancelled(self.places.free()).await else {
-                return;
-            };
-            let now = self.app.clock.now();
-            let pause = match self.claim().await {
-                Ok(Some(preparation)) => {
-                    backoff.reset();
-                    self.start(preparation, place, &tasks);
-                    continue;
-                }
-                Ok(None) => {
-                    backoff.reset();
-                    until_due(&self.app, now).await
-                }
-                Err(error) => {
-                    tracing::error!(error = %Chain(&error), "accepted jobs cannot be prepared");
-                    backoff.fail()
-                }
-            };
-            drop(place);
-            if !rest(&stop, &self.app.wake.prepare, pause).await {
-                return;
-            }
-        }
+        let claim = |sated| self.claim(sated);
+        let start = |preparation, place| self.start(preparation, place, &tasks);
+        self.places.hand_out(&stop, claim, start).await;
     }
 
-    async fn claim(&self) -> Result<Option<Preparation>, StoreError> {
+    async fn claim(&self, sated: Vec<AccountId>) -> Result<Option<Preparation>, StoreError> {
         let now = self.app.clock.now();
         let lease_until = now + self.app.config.jobs.lease.duration();
-        let sated = self.places.sated();
         let store = &self.app.store;
         store.claim_preparation(now, lease_until, &sated).await
     }

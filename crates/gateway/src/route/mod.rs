@@ -24,9 +24,10 @@ mod health;
 pub(crate) mod lingering;
 mod openapi;
 mod refusal;
-mod status;
+pub(crate) mod status;
 mod submit;
 pub(crate) mod trace;
+mod webhook;
 
 pub use self::openapi::document;
 
@@ -46,6 +47,14 @@ pub mod path {
     pub const STATUS: &str = "/api/v1/status/{id}";
     /// Says what an account holds.
     pub const CREDITS: &str = "/api/v1/credits";
+    /// Says what webhooks are signed with.
+    pub const WEBHOOK_SECRET: &str = "/api/v1/webhooks/secret";
+    /// Lists the deliveries of webhooks.
+    pub const DELIVERIES: &str = "/api/v1/webhooks/deliveries";
+    /// Says how a job's webhook was delivered.
+    pub const DELIVERY: &str = "/api/v1/webhooks/deliveries/{job}";
+    /// Sends a job's webhook anew.
+    pub const REPLAY: &str = "/api/v1/webhooks/deliveries/{job}/replay";
     /// Serves outputs on signed links.
     pub const FILE: &str = "/files/outputs/{job}/{file}";
     /// What links to outputs have before the part that is signed.
@@ -58,8 +67,21 @@ pub mod path {
     pub const OPENAPI: &str = "/openapi.json";
 
     /// Every one of them.
-    pub const ALL: [&str; 11] = [
-        CLOTHES, FASHION, HAIRSTYLE, HAIRSTYLES, TATTOO, STATUS, CREDITS, FILE, HEALTH, READINESS,
+    pub const ALL: [&str; 15] = [
+        CLOTHES,
+        FASHION,
+        HAIRSTYLE,
+        HAIRSTYLES,
+        TATTOO,
+        STATUS,
+        CREDITS,
+        WEBHOOK_SECRET,
+        DELIVERIES,
+        DELIVERY,
+        REPLAY,
+        FILE,
+        HEALTH,
+        READINESS,
         OPENAPI,
     ];
 }
@@ -91,6 +113,22 @@ pub fn router(app: &Arc<App>) -> Router {
         .route(
             path::CREDITS,
             limited(RateClass::Credits, get(credit::get_credits)),
+        )
+        .route(
+            path::WEBHOOK_SECRET,
+            limited(RateClass::Status, get(webhook::get_webhook_secret)),
+        )
+        .route(
+            path::DELIVERIES,
+            limited(RateClass::Status, get(webhook::list_deliveries)),
+        )
+        .route(
+            path::DELIVERY,
+            limited(RateClass::Status, get(webhook::get_delivery)),
+        )
+        .route(
+            path::REPLAY,
+            limited(RateClass::Status, post(webhook::replay_delivery)),
         )
         .route(path::FILE, get(file::get_file))
         .route(path::HEALTH, get(health::get_health))

@@ -15,7 +15,7 @@ use utoipa::{
     },
 };
 
-use super::{credit, file, health, path, status, submit};
+use super::{credit, file, health, path, status, submit, webhook};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -31,6 +31,10 @@ use super::{credit, file, health, path, status, submit};
         submit::submit_tattoo,
         status::get_status,
         credit::get_credits,
+        webhook::get_webhook_secret,
+        webhook::list_deliveries,
+        webhook::get_delivery,
+        webhook::replay_delivery,
         file::get_file,
         health::get_health,
         health::get_readiness,
@@ -41,6 +45,7 @@ use super::{credit, file, health, path, status, submit};
         (name = "try-on", description = "Submitting jobs"),
         (name = "jobs", description = "Following jobs"),
         (name = "credits", description = "What jobs are paid with"),
+        (name = "webhooks", description = "Being told of jobs' ends"),
         (name = "files", description = "What jobs delivered"),
         (name = "health", description = "For whoever runs the gateway"),
     )

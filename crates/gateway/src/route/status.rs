@@ -43,7 +43,8 @@ pub(super) async fn get_status(
     Ok(Json(describe(&app, job)?))
 }
 
-fn describe(app: &App, job: Job) -> Result<StatusAnswer, StoreError> {
+/// What is told of a job.
+pub(crate) fn describe(app: &App, job: Job) -> Result<StatusAnswer, StoreError> {
     match job.state {
         JobState::Accepted | JobState::Prepared | JobState::Running => {
             Ok(StatusAnswer::processing(job.id))

@@ -20,3 +20,4 @@ mod rate;
 mod several;
 mod slow;
 mod stage;
+mod webhook;

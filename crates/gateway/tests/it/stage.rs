@@ -148,7 +148,7 @@ impl TestApp {
         let gateway = start(&config, &store, &blobs, &clock).await;
         node.report_to(gateway.callback_url().as_str(), CALLBACK_TOKEN);
         let customers = AtomicU8::new(1);
-        let owner = customer(&*store, 1, (100, GENEROUS)).await;
+        let owner = make_customer(&*store, 1, (100, GENEROUS)).await;
         let http = Client::builder().no_proxy().build().unwrap();
         Self {
             gateway,
@@ -200,7 +200,7 @@ impl TestApp {
     /// Another customer.
     pub(crate) async fn customer(&self, credits: u32, limits: Limits) -> Customer {
         let number = self.customers.fetch_add(1, Ordering::SeqCst) + 1;
-        customer(&*self.store, number, (credits, limits)).await
+        make_customer(&*self.store, number, (credits, limits)).await
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -441,7 +441,12 @@ fn now() -> Timestamp {
     Timestamp::default() + SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
 }
 
-async fn customer(store: &dyn Store, number: u8, (credits, limits): (u32, Limits)) -> Customer {
+/// An account with this many credits, these limits and a key.
+pub(crate) async fn make_customer(
+    store: &dyn Store,
+    number: u8,
+    (credits, limits): (u32, Limits),
+) -> Customer {
     let account = AccountId::from_bytes([number; 12]);
     let start = Timestamp::from_millis(0);
     store

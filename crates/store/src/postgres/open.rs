@@ -51,6 +51,11 @@ pub(super) const MIGRATIONS: Migrations = &[
         "key expiry",
         include_str!("../../migrations/postgres/0004_key_expiry.sql"),
     ),
+    (
+        5,
+        "webhooks",
+        include_str!("../../migrations/postgres/0005_webhooks.sql"),
+    ),
 ];
 
 /// What a URL says, with the timeouts that it does not.

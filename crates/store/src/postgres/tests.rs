@@ -17,6 +17,7 @@ use crate::{
         sweep,
         tests::stored_names,
         transaction::Pools,
+        webhook,
     },
 };
 
@@ -83,6 +84,17 @@ const FILL: &str = "
     SELECT account_id, 'key ' || created_at, sha256(''), id, created_at FROM jobs
     WHERE state = 'completed';
 
+    INSERT INTO webhooks (job_id, account_id, url, state, due_at, created_at, ended_at)
+    SELECT id, account_id, 'https://a.example/', 'delivered', NULL, ended_at, ended_at FROM jobs
+    WHERE state = 'completed' AND created_at % 100 > 0;
+
+    INSERT INTO webhooks (job_id, account_id, url, due_at, created_at)
+    SELECT id, account_id, 'https://a.example/', ended_at, ended_at FROM jobs
+    WHERE state = 'completed' AND created_at % 100 = 0;
+
+    INSERT INTO webhook_tries (job_id, number, at, took_ms, status)
+    SELECT job_id, 1, created_at, 5, 200 FROM webhooks WHERE state = 'delivered';
+
     INSERT INTO nodes (name, url) SELECT 'node-' || n, 'http://node' FROM generate_series(1, 100) AS n;
 
     VACUUM ANALYZE";
@@ -113,6 +125,9 @@ async fn plan(pool: &PgPool, statement: &str, arguments: &str) -> Vec<String> {
     steps
 }
 
+/// A statement, arguments for it and the indices that it has to use.
+type Hot = (Sql, String, &'static [&'static str]);
+
 /// Every statement on the path of a request, of the dispatcher or of the sweep finds its rows by
 /// an index, so that history does not slow it down.
 #[tokio::test]
@@ -122,7 +137,7 @@ async fn no_hot_statement_reads_a_whole_table() {
     let job = "'010101010101010101010101'";
     let account = "'010101010101010101010101'";
     let hash = r"'\x00'";
-    let hot: [(Sql, String, &[&str]); 16] = [
+    let hot: [Hot; 16] = [
         (
             key::FIND_ACCOUNT.into(),
             format!("{hash}, 10"),
@@ -192,7 +207,8 @@ async fn no_hot_statement_reads_a_whole_table() {
             &["jobs_in_preparation"],
         ),
     ];
-    for (statement, arguments, indices) in hot {
+    let outbox = outbox_statements(job, account);
+    for (statement, arguments, indices) in hot.into_iter().chain(outbox) {
         let statement = statement.postgres;
         let steps = plan(pool(&store), statement, &arguments).await;
         for index in indices {
@@ -206,6 +222,42 @@ async fn no_hot_statement_reads_a_whole_table() {
     }
 }
 
+/// The same of the outbox.
+fn outbox_statements(job: &str, account: &str) -> [Hot; 6] {
+    [
+        (
+            webhook::CLAIM,
+            "80000, 90000, '[]'".into(),
+            &["webhooks_to_deliver"],
+        ),
+        (
+            webhook::FIND.into(),
+            format!("{job}, {account}"),
+            &["webhooks_pkey", "webhook_tries_pkey"],
+        ),
+        (
+            webhook::LIST.into(),
+            format!("{account}, 20"),
+            &["webhooks_of_account", "webhook_tries_pkey"],
+        ),
+        (
+            webhook::LIST_AFTER.into(),
+            format!("{account}, 20, {job}"),
+            &["webhooks_of_account"],
+        ),
+        (
+            webhook::FORGET.into(),
+            "10000, 20".into(),
+            &["webhooks_by_end"],
+        ),
+        (
+            sweep::NEXT_DUE.into(),
+            "80000".into(),
+            &["webhooks_to_deliver"],
+        ),
+    ]
+}
+
 fn scans(step: &str, index: &str) -> bool {
     let scan = step.split_once(" using ").map(|(_, scanned)| scanned);
     let scanned = scan.or_else(|| Some(step.split_once("Bitmap Index Scan on ")?.1));
@@ -214,7 +266,14 @@ fn scans(step: &str, index: &str) -> bool {
 
 /// Accounts and nodes are few.
 fn is_whole_table(step: &str) -> bool {
-    let grows = ["jobs", "samples", "ledger", "api_keys", "idempotency_keys"];
+    let grows = [
+        "jobs",
+        "samples",
+        "ledger",
+        "api_keys",
+        "idempotency_keys",
+        "webhook",
+    ];
     let scan = step.split_once("Seq Scan on ").map(|(_, table)| table);
     scan.is_some_and(|table| grows.iter().any(|grows| table.starts_with(grows)))
 }

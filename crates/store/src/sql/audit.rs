@@ -57,6 +57,14 @@ const CAPTURED: &str = "
     WHERE captured <> delivered
     ORDER BY id";
 
+/// A message that was forgotten took the job's address with it.
+const UNTOLD: &str = "
+    SELECT j.id FROM jobs AS j LEFT JOIN webhooks AS w ON w.job_id = j.id
+    WHERE CASE WHEN j.state IN ('completed', 'failed')
+        THEN j.webhook_url IS NOT NULL AND w.job_id IS NULL
+        ELSE w.job_id IS NOT NULL END
+    ORDER BY j.id";
+
 pub(super) async fn audit(connection: &mut Connection<'_>) -> Result<Vec<Violation>, StoreError> {
     let mut found = Vec::new();
     let accounts: [(&'static str, AccountViolation); 4] = [
@@ -70,6 +78,7 @@ pub(super) async fn audit(connection: &mut Connection<'_>) -> Result<Vec<Violati
     }
     found.extend(list_settlements(connection).await?);
     found.extend(list_captured(connection).await?);
+    found.extend(list_untold(connection).await?);
     Ok(found)
 }
 
@@ -107,4 +116,13 @@ async fn list_captured(connection: &mut Connection<'_>) -> Result<Vec<Violation>
         })
     };
     rows.into_iter().map(violation).collect()
+}
+
+async fn list_untold(connection: &mut Connection<'_>) -> Result<Vec<Violation>, StoreError> {
+    let ids: Vec<(String,)> = query(UNTOLD).fetch_all(connection).await?;
+    let untold = |(id,): &(String,)| {
+        let job = parse("jobs.id", id)?;
+        Ok(Violation::Untold { job })
+    };
+    ids.iter().map(untold).collect()
 }

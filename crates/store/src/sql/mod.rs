@@ -29,6 +29,7 @@ use crate::{
         NodeSpec, NodeState, Output, Pair, Preparation, Settled, Submission, Violation,
     },
     store::{Store, StoreError, SubmitError},
+    webhook::{Webhook, WebhookClaim, WebhookPage, WebhookTry, WebhookVerdict},
 };
 
 pub(crate) mod account;
@@ -47,6 +48,7 @@ pub(crate) mod sweep;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod transaction;
+pub(crate) mod webhook;
 
 /// A store that is a database.
 #[async_trait]
@@ -307,6 +309,70 @@ impl<S: SqlStore> Store for S {
             .await?;
         self.bell().ring(outcome.change());
         Ok(outcome)
+    }
+
+    async fn claim_webhook(
+        &self,
+        now: Timestamp,
+        lease_until: Timestamp,
+        passed_over: &[AccountId],
+    ) -> Result<Option<WebhookClaim>, StoreError> {
+        let passed_over: Vec<_> = passed_over.iter().map(AccountId::to_string).collect();
+        self.pools()
+            .write(move |tx| {
+                let passed_over = passed_over.clone();
+                Box::pin(webhook::claim(tx, now, lease_until, passed_over))
+            })
+            .await
+    }
+
+    async fn record_webhook_try(
+        &self,
+        job: JobId,
+        tried: WebhookTry,
+        verdict: WebhookVerdict,
+    ) -> Result<bool, StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(webhook::record(tx, job, tried.clone(), verdict)))
+            .await
+    }
+
+    async fn replay_webhook(
+        &self,
+        account: AccountId,
+        job: JobId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let replayed = self
+            .pools()
+            .write(move |tx| Box::pin(webhook::replay(tx, account, job, now)))
+            .await?;
+        if replayed {
+            self.bell().ring(Change::ENDED);
+        }
+        Ok(replayed)
+    }
+
+    async fn find_webhook(
+        &self,
+        account: AccountId,
+        job: JobId,
+    ) -> Result<Option<Webhook>, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(webhook::find(connection, account, job)))
+            .await
+    }
+
+    async fn list_webhooks(&self, page: WebhookPage) -> Result<Vec<Webhook>, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(webhook::list(connection, page)))
+            .await
+    }
+
+    async fn forget_webhooks(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(webhook::forget(tx, now, limit)))
+            .await
     }
 
     async fn list_expired_leases(

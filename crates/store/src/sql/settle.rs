@@ -11,6 +11,7 @@ use tryon_core::{
 use super::{
     dispatch, job, ledger, node,
     statement::{Connection, json, query},
+    webhook,
 };
 use crate::{
     record::{Lost, Output, Settled},
@@ -37,7 +38,7 @@ pub(crate) const JOB_PROGRESS: &str = "
 const END_JOB: &str = "
     UPDATE jobs SET state = $2, error_name = $3, error_message = $4, ended_at = $5
     WHERE id = $1 AND ended_at IS NULL
-    RETURNING account_id, price";
+    RETURNING account_id, price, webhook_url";
 
 const CLOSE_JOB: &str = "
     UPDATE accounts SET open_jobs = open_jobs - 1 WHERE id = $1
@@ -224,7 +225,8 @@ async fn settle_if_ended(
     Ok(Some(end))
 }
 
-/// Ends the job and its reservation: what was delivered is captured, the rest released.
+/// Ends the job and its reservation: what was delivered is captured, the rest released. Whoever is
+/// to be told gets a message.
 async fn settle(
     connection: &mut Connection<'_>,
     job: JobId,
@@ -250,5 +252,8 @@ async fn settle(
         .await?;
     let movement = Balance::try_from(row)?.settle(price, end.delivered());
     ledger::record(connection, account, Some(job), &movement, now).await?;
+    if let Some(url) = ended.webhook_url {
+        webhook::write(connection, job, account, url, now).await?;
+    }
     Ok(())
 }

@@ -85,6 +85,12 @@ impl From<u8> for Value {
     }
 }
 
+impl From<Option<i64>> for Value {
+    fn from(number: Option<i64>) -> Self {
+        Self::Integer(number)
+    }
+}
+
 impl From<Timestamp> for Value {
     fn from(time: Timestamp) -> Self {
         Self::Integer(Some(time.as_millis()))

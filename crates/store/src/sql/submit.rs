@@ -22,8 +22,9 @@ const OPEN_JOB: &str = "
     RETURNING subscription, purchased, reserved, open_jobs, concurrent_jobs";
 
 const INSERT_JOB: &str = "
-    INSERT INTO jobs (id, account_id, state, request, plan, sources, price, created_at, deadline)
-    VALUES ($1, $2, 'accepted', $3, $4, $5, $6, $7, $8)";
+    INSERT INTO jobs (id, account_id, state, request, plan, sources, price, created_at, deadline,
+        webhook_url)
+    VALUES ($1, $2, 'accepted', $3, $4, $5, $6, $7, $8, $9)";
 
 const INSERT_SAMPLE: Sql = Sql {
     sqlite: "
@@ -94,6 +95,7 @@ async fn insert_job(
         .bind(price)
         .bind(now)
         .bind(job.deadline)
+        .bind(job.webhook_url.clone())
         .execute(connection)
         .await?;
     Ok(())

@@ -51,6 +51,8 @@ pub(crate) const NEXT_DUE: &str = "
         SELECT MIN(preparation_lease) FROM jobs
         WHERE state = 'accepted' AND preparation_lease > $1
         UNION ALL
+        SELECT MIN(due_at) FROM webhooks WHERE due_at > $1
+        UNION ALL
         SELECT MIN(hold_until) FROM nodes WHERE hold_until > $1) AS due";
 
 pub(super) async fn list_expired_leases(

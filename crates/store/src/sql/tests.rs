@@ -13,7 +13,7 @@ use tryon_core::{
 use tryon_testkit::postgres::PostgresServer;
 
 use super::{SqlStore, statement::query};
-use crate::{NodeState, PostgresStore, SqliteStore, Store as _, StoreError};
+use crate::{NodeState, PostgresStore, SqliteStore, Store as _, StoreError, WebhookState};
 
 async fn sqlite() -> SqliteStore {
     SqliteStore::open(":memory:").await.unwrap()
@@ -68,7 +68,11 @@ pub(crate) fn stored_names() -> impl Iterator<Item = &'static str> {
     let samples = SampleState::ALL.iter().map(|state| state.as_str());
     let nodes = NodeState::ALL.iter().map(|state| state.as_str());
     let entries = EntryKind::ALL.iter().map(|kind| kind.as_str());
-    jobs.chain(samples).chain(nodes).chain(entries)
+    let webhooks = WebhookState::ALL.iter().map(|state| state.as_str());
+    jobs.chain(samples)
+        .chain(nodes)
+        .chain(entries)
+        .chain(webhooks)
 }
 
 /// The caller goes away between the statements of its transaction.

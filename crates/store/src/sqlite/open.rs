@@ -50,6 +50,11 @@ pub(super) const MIGRATIONS: Migrations = &[
         "key expiry",
         include_str!("../../migrations/sqlite/0004_key_expiry.sql"),
     ),
+    (
+        5,
+        "webhooks",
+        include_str!("../../migrations/sqlite/0005_webhooks.sql"),
+    ),
 ];
 
 /// The connection that writes and those that read; in memory they are the same one.

@@ -14,6 +14,7 @@ use crate::{
         sweep,
         tests::{assert_writable, stored_names},
         transaction::Pools,
+        webhook,
     },
 };
 
@@ -49,7 +50,7 @@ async fn plan(pool: &SqlitePool, statement: &'static str) -> Vec<String> {
 #[tokio::test]
 async fn no_hot_statement_reads_a_whole_table() {
     let store = open_memory().await;
-    let hot: [(Sql, &str); 18] = [
+    let hot: [(Sql, &str); 24] = [
         (key::FIND_ACCOUNT.into(), "api_keys"),
         (
             idempotency::FIND.into(),
@@ -70,6 +71,15 @@ async fn no_hot_statement_reads_a_whole_table() {
         (sweep::OVERDUE_JOBS.into(), "jobs_by_deadline"),
         (sweep::ERASABLE_INPUTS.into(), "jobs_with_inputs"),
         (sweep::ERASABLE_OUTPUTS.into(), "jobs_with_outputs"),
+        (webhook::CLAIM, "webhooks_to_deliver"),
+        (webhook::FIND.into(), "PRIMARY KEY (job_id=?)"),
+        (webhook::LIST.into(), "webhooks_of_account"),
+        (
+            webhook::LIST_AFTER.into(),
+            "webhooks_of_account (account_id=? AND created_at<?)",
+        ),
+        (webhook::FORGET.into(), "webhooks_by_end"),
+        (sweep::NEXT_DUE.into(), "webhooks_to_deliver"),
         (sweep::NEXT_DUE.into(), "samples_by_due"),
         (sweep::NEXT_DUE.into(), "samples_by_lease"),
         (sweep::NEXT_DUE.into(), "jobs_by_deadline"),
@@ -94,6 +104,7 @@ fn is_full_scan(step: &str) -> bool {
         "USING INDEX jobs_to_prepare",
         "SCAN nodes",
         "SCAN j",
+        "SCAN w",
         "SCAN due",
         "SCAN json_each",
         "USING INDEX jobs_with_inputs",

@@ -215,6 +215,18 @@ async fn a_forgotten_open_job() {
     .await;
 }
 
+#[tokio::test]
+async fn an_end_that_nobody_is_told() {
+    check(Case {
+        disarm: Disarm::default(),
+        damage: "UPDATE jobs SET webhook_url = 'https://a.example/'",
+        found: [1, 2]
+            .map(|it| Violation::Untold { job: job_id(it) })
+            .into(),
+    })
+    .await;
+}
+
 /// Damage that no audit needs to look for, because no row can hold it.
 const REFUSED: &[&str] = &[
     "UPDATE jobs SET state = 'dreaming' WHERE state = 'accepted'",

@@ -103,6 +103,7 @@ pub(crate) fn new_job(number: u32, samples: u64) -> NewJob {
         seeds: (0..samples).map(|index| u64::MAX - index).collect(),
         deadline: at(DEADLINE),
         idempotency: None,
+        webhook_url: None,
     }
 }
 

@@ -15,15 +15,17 @@ use tryon_api::public::{ClothesRequest, HairstyleRequest, Submitted, TattooReque
 use tryon_blob::{Blobs, Key, Role};
 use tryon_core::{id::JobId, ledger::OutOfCredits, task::Task};
 use tryon_store::{Account, Idempotency, NewJob, Pair, Source, Submission, SubmitError};
+use url::Url;
 
 use self::wanted::{Picture, Wanted};
 use super::{body, refusal};
 use crate::{
     app::App,
     auth::Caller,
-    config::find_plan,
+    config::{FetchConfig, find_plan},
     error::{ApiError, Chain},
     failpoint,
+    fetch::is_opened,
 };
 
 pub(crate) mod idempotency;
@@ -117,6 +119,9 @@ async fn submit(
             format!("`{task}` in mode `{mode}` is not offered here: no provider serves it");
         ApiError::bad_request(reason)
     })?;
+    if let Some(url) = &wanted.webhook_url {
+        refuse_readable(url, &app.config.fetch)?;
+    }
     refuse_hopeless(account, wanted.samples)?;
     let id = app.random.job_id();
     let sources = store_pictures(&app.blobs, id, &wanted.pictures).await?;
@@ -128,6 +133,7 @@ async fn submit(
         request: wanted.request,
         plan,
         sources,
+        webhook_url: wanted.webhook_url.map(String::from),
         deadline: app.clock.now() + app.config.jobs.deadline.duration(),
         idempotency,
     };
@@ -189,6 +195,16 @@ fn refuse_hopeless(account: &Account, samples: u8) -> Result<(), ApiError> {
         return Err(ApiError::out_of_credits(OutOfCredits { needed, available }));
     }
     Ok(())
+}
+
+/// A message holds links to pictures: it goes nowhere where others can read it.
+fn refuse_readable(url: &Url, config: &FetchConfig) -> Result<(), ApiError> {
+    if url.scheme() == "https" || is_opened(url, config) {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(
+        "`webhook_url` is wrong: an `https://` URL is needed",
+    ))
 }
 
 /// Each sample's seed is the number after the one before.

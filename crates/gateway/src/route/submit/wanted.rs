@@ -43,6 +43,8 @@ pub(super) struct Wanted {
     pub(super) samples: u8,
     /// The first sample's seed.
     pub(super) seed: Option<u64>,
+    /// Who is told of its end.
+    pub(super) webhook_url: Option<Url>,
     /// Its pictures.
     pub(super) pictures: Pair<Picture>,
 }
@@ -75,10 +77,12 @@ fn want(submission: Submission<'_>, picture_limit: usize) -> Result<Wanted, ApiE
         moderation: submission.moderation,
     };
     let (samples, seed) = (submission.samples, submission.seed);
+    let webhook_url = submission.webhook_url;
     Ok(Wanted {
         request,
         samples,
         seed,
+        webhook_url,
         pictures: Pair { person, garment },
     })
 }

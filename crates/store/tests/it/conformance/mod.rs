@@ -8,6 +8,7 @@ mod key;
 mod node;
 mod settle;
 mod sweep;
+mod webhook;
 
 macro_rules! cases {
     ($open:path; $($subject:ident { $($case:ident,)+ })+) => {
@@ -106,6 +107,18 @@ macro_rules! conformance {
                     outputs_are_erasable_after_their_time,
                     the_next_moment_is_known,
                     nothing_is_due_in_an_idle_store,
+                }
+                webhook {
+                    a_job_that_ended_is_told_once,
+                    however_a_job_ends_it_is_told,
+                    the_message_that_is_due_longest_is_first,
+                    a_message_is_leased_and_tried_again,
+                    a_late_try_is_logged_and_changes_nothing,
+                    what_was_delivered_stays_delivered,
+                    an_address_that_is_gone_is_told_nothing_more,
+                    a_message_is_sent_anew,
+                    messages_are_listed_newest_first_in_pages,
+                    a_message_is_forgotten_with_its_address,
                 }
                 node {
                     the_list_follows_the_configuration,

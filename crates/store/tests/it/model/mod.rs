@@ -3,6 +3,8 @@
 //! Each step is made on the store and on the model; answers and everything that can be read must
 //! agree, the audit must find nothing, and what ended must stay as it ended.
 
+mod outbox;
+
 use std::collections::BTreeMap;
 
 use proptest::{prelude::*, sample::Index, test_runner::Config};
@@ -16,6 +18,7 @@ use tryon_core::{
 };
 use tryon_store::{Assignment, Job, Lost, NewJob, Settled, StoreError, SubmitError};
 
+use self::outbox::{Answer, Outbox};
 use crate::{
     fixture::{
         account_id, at, attempt_of, error, inputs, job_id, new_job, output, plan, set_ready, spec,
@@ -54,6 +57,9 @@ enum Step {
     Foresee(Index),
     EndJob(Index),
     Sweep,
+    ClaimMessage,
+    Tell(Index, Answer),
+    Replay(Index),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -61,6 +67,12 @@ fn step() -> impl Strategy<Value = Step> {
     let provider = prop_oneof![Just(Preview), Just(Qwen)];
     let job = any::<Index>;
     let attempt = any::<Index>;
+    let answer = prop_oneof![
+        Just(Answer::Taken),
+        (0..9u8).prop_map(Answer::Busy),
+        Just(Answer::TooOften),
+        Just(Answer::Gone),
+    ];
     prop_oneof![
         2 => (1..30u8).prop_map(Step::Wait),
         1 => (0..ACCOUNTS, pool, 0..6u8).prop_map(|(a, pool, n)| Step::Grant(a, pool, n)),
@@ -76,6 +88,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => attempt().prop_map(Step::Foresee),
         1 => job().prop_map(Step::EndJob),
         1 => Just(Step::Sweep),
+        3 => Just(Step::ClaimMessage),
+        3 => (any::<Index>(), answer).prop_map(|(claim, answer)| Step::Tell(claim, answer)),
+        1 => job().prop_map(Step::Replay),
     ]
 }
 
@@ -127,6 +142,7 @@ struct Model {
     jobs: Vec<ModelJob>,
     attempts: Vec<AttemptId>,
     nodes: BTreeMap<&'static str, Option<AttemptId>>,
+    outbox: Outbox,
 }
 
 impl Model {
@@ -159,6 +175,7 @@ impl Model {
             jobs: Vec::new(),
             attempts: Vec::new(),
             nodes: NODES.map(|(name, _)| (name, None)).into(),
+            outbox: Outbox::default(),
         }
     }
 
@@ -172,7 +189,17 @@ impl Model {
             Step::ClaimPreparation => self.claim_preparation().await,
             Step::Dispatch(limit) => self.dispatch(limit).await,
             Step::Sweep => self.sweep().await,
-            Step::FinishPreparation(_) | Step::EndJob(_) if self.jobs.is_empty() => {}
+            Step::ClaimMessage => self.outbox.claim(&**self.store, self.now).await,
+            Step::Tell(claim, answer) => self.tell(claim, answer).await,
+            Step::FinishPreparation(_) | Step::EndJob(_) | Step::Replay(_)
+                if self.jobs.is_empty() => {}
+            Step::Replay(job) => {
+                let job = &self.jobs[job.index(self.jobs.len())];
+                let outbox = &mut self.outbox;
+                outbox
+                    .replay(&**self.store, job.account, job.id, self.now)
+                    .await;
+            }
             Step::FinishPreparation(job) => {
                 let job = job.index(self.jobs.len());
                 self.finish_preparation(job).await;
@@ -223,6 +250,7 @@ impl Model {
             account,
             plan: plan(provider),
             deadline: at(self.now + LIFE),
+            webhook_url: outbox::url(number).map(str::to_owned),
             ..new_job(number, samples.into())
         };
         let submitted = self.store.submit_job(job, at(self.now)).await;
@@ -502,7 +530,10 @@ impl Model {
     }
 
     fn settle(&mut self, id: JobId, end: &JobEnd) {
-        let job = self.jobs.iter_mut().find(|job| job.id == id).unwrap();
+        let number = self.jobs.iter().position(|job| job.id == id).unwrap();
+        let job = &mut self.jobs[number];
+        self.outbox
+            .write(id, job.account, u32::try_from(number).unwrap(), self.now);
         job.state = end.state();
         job.error = match end {
             JobEnd::Failed(error) => Some(error.clone()),
@@ -546,6 +577,19 @@ impl Model {
             .iter()
             .find(|job| job.is_open() && job.deadline() <= self.now);
         assert!(overdue.is_none(), "{overdue:?} outlived its deadline");
+    }
+
+    // ── telling clients ─────────────────────────────────────────────────────────────────────────
+
+    async fn tell(&mut self, claim: Index, answer: Answer) {
+        if self.outbox.claims.is_empty() {
+            return;
+        }
+        let claim = &self.outbox.claims[claim.index(self.outbox.claims.len())];
+        let tried = (claim.job, claim.number);
+        self.outbox
+            .tell(&**self.store, tried, answer, self.now)
+            .await;
     }
 
     // ── looking things up ───────────────────────────────────────────────────────────────────────
@@ -592,6 +636,8 @@ impl Model {
         for (name, attempt) in &self.nodes {
             assert_eq!(attempt_of(&**self.store, name).await, *attempt, "{name}");
         }
+        let accounts: Vec<_> = self.balances.keys().copied().collect();
+        self.outbox.check(&**self.store, &accounts).await;
         assert_eq!(self.store.audit().await?, []);
         Ok(())
     }

@@ -1,0 +1,186 @@
+//! Telling clients that their jobs ended.
+//!
+//! The store has a message for each ended job that somebody is to be told of. A gateway claims it,
+//! sends what the status route answers, and records what came of it. Whoever is killed in between
+//! leaves a message that falls due again, so a receiver may get one twice, and tells by its
+//! `webhook-id` that it is the same.
+//!
+//! A receiver is a stranger's: it is connected to as pictures' servers are, no redirect is
+//! followed, and nothing of its answer but the status and `Retry-After` is read.
+
+mod schedule;
+pub(crate) mod signature;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tryon_core::{
+    id::{AccountId, JobId},
+    time::Timestamp,
+};
+use tryon_store::{StoreError, WebhookAnswer, WebhookClaim, WebhookTry, WebhookVerdict};
+
+use self::signature::Stamp;
+use crate::{
+    app::App,
+    error::Chain,
+    failpoint,
+    fetch::{FetchError, Posted, Poster},
+    place::Places,
+    route::status,
+};
+
+/// Messages that are sent at the same time. Most of that time is spent waiting for receivers.
+const PLACES: usize = 64;
+
+/// What a try may take beside waiting for its receiver.
+const MARGIN: Duration = Duration::from_secs(15);
+
+/// Why a message was not sent: it is tried again when its lease ends.
+#[derive(Debug, thiserror::Error)]
+enum SendError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("a message is about a job that is not there")]
+    NoJob,
+    #[error("a message is no JSON")]
+    Body(#[from] serde_json::Error),
+}
+
+/// Sends messages.
+#[derive(Clone)]
+pub(crate) struct Messenger {
+    app: Arc<App>,
+    poster: Poster,
+    places: Arc<Places>,
+}
+
+impl Messenger {
+    pub(crate) fn new(app: Arc<App>) -> reqwest::Result<Self> {
+        let timeout = app.config.webhooks.timeout.duration();
+        Ok(Self {
+            poster: Poster::new(&app.config.fetch, timeout)?,
+            places: Places::new(Arc::clone(&app), PLACES, |wake| &wake.webhook),
+            app,
+        })
+    }
+
+    /// Sends messages that are due until it is told to stop. Those under way are `tasks`.
+    pub(crate) async fn run(self, tasks: TaskTracker, stop: CancellationToken) {
+        let claim = |sated| self.claim(sated);
+        let start = |claim, place| self.start(claim, place, &tasks);
+        self.places.hand_out(&stop, claim, start).await;
+    }
+
+    async fn claim(&self, sated: Vec<AccountId>) -> Result<Option<WebhookClaim>, StoreError> {
+        let now = self.app.clock.now();
+        let lease_until = now + self.app.config.webhooks.timeout.duration() + MARGIN;
+        let store = &self.app.store;
+        store.claim_webhook(now, lease_until, &sated).await
+    }
+
+    fn start(&self, claim: WebhookClaim, place: OwnedSemaphorePermit, tasks: &TaskTracker) {
+        let place = self.places.hold(place, claim.account);
+        let messenger = self.clone();
+        tasks.spawn(async move {
+            let _held = place;
+            let job = claim.job;
+            if let Err(error) = messenger.tell(claim).await {
+                tracing::error!(%job, error = %Chain(&error), "a webhook is sent again when its lease ends");
+            }
+        });
+    }
+
+    async fn tell(&self, claim: WebhookClaim) -> Result<(), SendError> {
+        let body = self.write(claim.job).await?;
+        let at = self.app.clock.now();
+        let headers = self.head(&claim, at, &body);
+        let began = Instant::now();
+        let posted = self.poster.post(&claim.url, headers, body).await;
+        failpoint::reach("gateway::after-webhook").await;
+        let took = began.elapsed();
+        let verdict = self.judge(&claim, at, &posted);
+        log_try(&claim, &posted, verdict);
+        let tried = WebhookTry {
+            number: claim.number,
+            at,
+            took,
+            answer: answer(posted),
+        };
+        let store = &self.app.store;
+        store.record_webhook_try(claim.job, tried, verdict).await?;
+        Ok(())
+    }
+
+    /// What the status route answers.
+    async fn write(&self, job: JobId) -> Result<Bytes, SendError> {
+        let found = self.app.store.find_job(job).await?;
+        let answer = status::describe(&self.app, found.ok_or(SendError::NoJob)?)?;
+        Ok(serde_json::to_vec(&answer)?.into())
+    }
+
+    fn head(&self, claim: &WebhookClaim, at: Timestamp, body: &[u8]) -> HeaderMap {
+        let key = signature::key(&self.app.config.secrets, claim.account);
+        let stamp = Stamp::new(claim.job, at, body, &key);
+        let json = HeaderValue::from_static("application/json");
+        let mut headers = HeaderMap::from_iter([(header::CONTENT_TYPE, json)]);
+        headers.extend(stamp.into_headers());
+        headers
+    }
+
+    fn judge(
+        &self,
+        claim: &WebhookClaim,
+        at: Timestamp,
+        posted: &Result<Posted, FetchError>,
+    ) -> WebhookVerdict {
+        let asked = match posted {
+            Ok(posted) if posted.status.is_success() => return WebhookVerdict::Delivered,
+            Ok(posted) if posted.status == StatusCode::GONE => return WebhookVerdict::Gone,
+            Ok(posted) => posted.retry_after,
+            Err(_) => None,
+        };
+        let mut jitter = [0; 4];
+        self.app.random.fill(&mut jitter);
+        match schedule::wait(claim.round, asked, u32::from_le_bytes(jitter)) {
+            Some(wait) => WebhookVerdict::Again(at + wait),
+            None => WebhookVerdict::Failed,
+        }
+    }
+}
+
+fn log_try(claim: &WebhookClaim, posted: &Result<Posted, FetchError>, verdict: WebhookVerdict) {
+    let WebhookClaim { job, number, .. } = claim;
+    let status = posted.as_ref().ok().map(|posted| posted.status.as_u16());
+    match verdict {
+        WebhookVerdict::Delivered => tracing::info!(%job, number, "a webhook was delivered"),
+        WebhookVerdict::Again(_) => tracing::info!(%job, number, status, "a webhook is sent again"),
+        WebhookVerdict::Failed => tracing::warn!(%job, number, status, "a webhook was given up"),
+        WebhookVerdict::Gone => tracing::info!(%job, number, "a webhook's address is gone"),
+    }
+}
+
+fn answer(posted: Result<Posted, FetchError>) -> WebhookAnswer {
+    match posted {
+        Ok(posted) => WebhookAnswer::Status(posted.status.as_u16()),
+        Err(error) => WebhookAnswer::Fault(explain(&error)),
+    }
+}
+
+/// Why a receiver answered nothing, in words for who named it.
+fn explain(error: &FetchError) -> String {
+    match error {
+        FetchError::NoPublicAddress => "its host has no public address".to_owned(),
+        FetchError::Unreachable => {
+            "it cannot be reached, or its certificate is not valid".to_owned()
+        }
+        FetchError::TimedOut { after } | FetchError::Silent { after } => {
+            format!("it did not answer within {} seconds", after.as_secs_f32())
+        }
+        FetchError::Broken => "the connection broke before it answered".to_owned(),
+        other => other.to_string(),
+    }
+}
