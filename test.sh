@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs every test. Installs what the tests need and the machine lacks: servers that the tests start
-# for themselves, and the published Python clients of the public API, unchanged, each version in a
-# folder of its own.
+# Runs every test, or with `faults [N]` the fault laboratory alone until it has injected N faults,
+# 2,000 where that is not said. Installs what the tests need and the machine lacks: servers that the
+# tests start for themselves, and the published Python clients of the public API, unchanged, each
+# version in a folder of its own.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -40,4 +41,8 @@ for version in 0.1.0 1.1.0 2.0.0; do
 done
 export TRYON_TEST_CLIENTS="$PWD/$clients"
 
+if [ "${1-}" = faults ]; then
+    export TRYON_TEST_FAULTS="${2-2000}"
+    exec cargo test --package tryon-gateway --test it --quiet -- --nocapture lab::
+fi
 cargo test --workspace --quiet "$@"

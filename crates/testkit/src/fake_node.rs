@@ -34,7 +34,12 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
-use tokio::{net::TcpListener, sync::Notify, task::JoinHandle, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::Notify,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 use tryon_api::{
     callback::AUTH_HEADER,
     node::{
@@ -49,6 +54,10 @@ mod report;
 
 /// How long anything is waited for before the test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a report is sent that is not answered, and the wait in between.
+const PERSISTENCE: usize = 300;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the node does with a job that it is offered.
 #[derive(Debug, Clone)]
@@ -74,6 +83,20 @@ pub enum Reaction {
     DropAfterBody {
         /// Whether it works on the job all the same.
         taken: bool,
+    },
+    /// Takes it and knows nothing of it any more.
+    Vanish,
+    /// Takes it, works on it for so long, and then reports this so often, each until it is answered
+    /// 2xx or 4xx, as nodes do.
+    Persist {
+        /// What came of it.
+        outcome: Outcome,
+        /// How long it works.
+        after: Duration,
+        /// How many reports there are, all at once.
+        reports: usize,
+        /// Whether it knows nothing of the job meanwhile, and so takes others.
+        forgets: bool,
     },
     /// Reads the whole request and keeps the connection open without ever answering.
     Mute {
@@ -109,7 +132,11 @@ impl Reaction {
 
     const fn takes(&self) -> bool {
         match self {
-            Self::Report(_) | Self::ReportFirst(_) | Self::Work => true,
+            Self::Report(_)
+            | Self::ReportFirst(_)
+            | Self::Work
+            | Self::Vanish
+            | Self::Persist { .. } => true,
             Self::DropAfterBody { taken } | Self::Mute { taken } => *taken,
             Self::Refuse { .. } | Self::DropAtHead => false,
         }
@@ -167,9 +194,12 @@ struct Inner {
     changed: Notify,
 }
 
+/// Says how to react to an offer.
+type Choice = Box<dyn FnMut() -> Reaction + Send>;
+
 struct State {
     script: VecDeque<Reaction>,
-    otherwise: Reaction,
+    otherwise: Choice,
     readiness: Readiness,
     providers: Vec<String>,
     /// What requests must carry.
@@ -189,7 +219,7 @@ impl Default for State {
     fn default() -> Self {
         Self {
             script: VecDeque::new(),
-            otherwise: Reaction::Work,
+            otherwise: Box::new(|| Reaction::Work),
             readiness: Readiness::Hot,
             providers: vec!["preview".to_owned()],
             token: None,
@@ -247,7 +277,13 @@ impl FakeNode {
 
     /// Reacts so to every offer that the script leaves.
     pub fn otherwise(&self, reaction: Reaction) {
-        self.inner.update(|state| state.otherwise = reaction);
+        self.choose(move || reaction.clone());
+    }
+
+    /// Reacts as this says to every offer that the script leaves.
+    pub fn choose(&self, choice: impl FnMut() -> Reaction + Send + 'static) {
+        self.inner
+            .update(|state| state.otherwise = Box::new(choice));
     }
 
     /// Says this of its engine from now on.
@@ -275,6 +311,15 @@ impl FakeNode {
     /// Forgets the job it works on, as a node does that was killed.
     pub fn forget(&self) {
         self.inner.update(|state| state.current = None);
+    }
+
+    /// Forgets the offers, requests and reports so far, which a long test has no memory for.
+    pub fn forget_history(&self) {
+        self.inner.update(|state| {
+            state.offers.clear();
+            state.requests.clear();
+            state.reports.clear();
+        });
     }
 
     /// Every offer so far.
@@ -462,13 +507,32 @@ fn next_reaction(state: &mut State) -> Reaction {
         (Some(scripted), ..) => scripted,
         (None, _, Readiness::Loading | Readiness::Failed) => Reaction::loading(),
         (None, Some(_), _) => Reaction::busy(1),
-        (None, None, _) => state.otherwise.clone(),
+        (None, None, _) => (state.otherwise)(),
     }
 }
 
 async fn react(inner: &Arc<Inner>, reaction: Reaction, job_id: String) -> Answer {
     match reaction {
         Reaction::Work => {}
+        Reaction::Vanish => inner.update(|state| state.current = None),
+        Reaction::Persist {
+            outcome,
+            after,
+            reports,
+            forgets,
+        } => {
+            if forgets {
+                inner.update(|state| state.current = None);
+            }
+            for _ in 0..reports {
+                let (inner, job_id) = (Arc::clone(inner), job_id.clone());
+                let outcome = outcome.clone();
+                tokio::spawn(async move {
+                    sleep(after).await;
+                    persist(&inner, &job_id, &outcome).await;
+                });
+            }
+        }
         Reaction::Report(outcome) => {
             let (inner, job_id) = (Arc::clone(inner), job_id.clone());
             tokio::spawn(async move { report(&inner, &job_id, &outcome).await });
@@ -502,6 +566,16 @@ async fn report(inner: &Inner, job_id: &str, outcome: &Outcome) -> Reported {
     let reported = sender.send(job_id, outcome).await;
     inner.update(|state| state.reports.push(reported.clone()));
     reported
+}
+
+/// Reports until the receiver has made up its mind.
+async fn persist(inner: &Inner, job_id: &str, outcome: &Outcome) {
+    for _ in 0..PERSISTENCE {
+        if matches!(report(inner, job_id, outcome).await.status, 200..500) {
+            return;
+        }
+        sleep(PAUSE).await;
+    }
 }
 
 fn cancel(inner: &Inner, job_id: &str) -> Response<Full<Bytes>> {

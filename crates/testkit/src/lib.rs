@@ -8,6 +8,7 @@
 //! | [`fake_node`] | a node that does with its jobs what a test says |
 //! | [`object_store`] | an S3 server on loopback |
 //! | [`postgres`] | a database server of its own |
+//! | [`proxy`] | a proxy that harms connections |
 //! | [`receiver`] | a receiver of callbacks that can be told what to answer |
 //! | [`redis`] | a Redis server process |
 //!
@@ -22,6 +23,7 @@ pub mod fake_node;
 pub mod fake_worker;
 pub mod object_store;
 pub mod postgres;
+pub mod proxy;
 pub mod receiver;
 pub mod redis;
 pub mod upload;

@@ -15,6 +15,7 @@ mod host;
 mod idempotency;
 mod input;
 mod keep;
+mod lab;
 mod limit;
 mod rate;
 mod several;
