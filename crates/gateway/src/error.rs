@@ -27,8 +27,8 @@ const OPAQUE: &str = "something failed on our side; try again, and name the `x-r
 
 /// Why a request is refused. A closed set of names, each with its status: clients of this API
 /// know these pairs and no others, so a body that is too large is a 400 and not a 413. Only links
-/// to pictures, which browsers follow, readiness, which load balancers ask for, and names of
-/// submissions, which those clients do not send, have statuses of their own.
+/// to pictures, which browsers follow, readiness, which load balancers ask for, names of
+/// submissions, which those clients do not send, and what nodes ask for have statuses of their own.
 #[derive(Debug)]
 pub struct ApiError {
     code: ApiErrorCode,
@@ -110,6 +110,15 @@ impl ApiError {
             "this `Idempotency-Key` was used for another request within the last 24 hours: use a \
              new one for each job",
         )
+        .status(StatusCode::CONFLICT)
+    }
+
+    /// 409: another node has this name.
+    pub fn name_taken(name: &str, url: &str) -> Self {
+        Self::bad_request(format!(
+            "the name `{name}` is that of the node at `{url}`, which is listed in `nodes` or was \
+             heard of a moment ago: give each node a name of its own"
+        ))
         .status(StatusCode::CONFLICT)
     }
 

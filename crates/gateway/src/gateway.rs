@@ -183,17 +183,19 @@ impl Gateway {
     pub async fn start_app(listeners: Listeners, mut app: App) -> Result<Self, StartError> {
         app.config.server = listeners.server.clone();
         app.store.sync_nodes(&specs(&app.config.nodes)).await?;
-        let fleet = Arc::new(Fleet::new(&app.config)?);
+        let work = Work::default();
+        let fleet = Fleet::new(&app.config, work.tasks.clone(), work.stop.clone())?;
         let fetcher = Fetcher::new(&app.config.fetch)?;
         let app = Arc::new(app);
         let outcomes = Outcomes {
             app: Arc::clone(&app),
-            fleet,
+            fleet: Arc::new(fleet),
         };
+        // Whoever acts on an attempt knows its node from the start.
+        outcomes.refresh_fleet().await?;
         let preparer = Preparer::new(Arc::clone(&app), fetcher);
         let messenger = Messenger::new(Arc::clone(&app))?;
         let (public_addr, internal_addr) = (listeners.public_addr, listeners.internal_addr);
-        let work = Work::default();
         let (public, internal) = work.serve(listeners, &outcomes);
         work.start_loops(&outcomes, &preparer);
         work.start_messenger(messenger);
@@ -304,7 +306,10 @@ impl Work {
 
     fn start_loops(&self, outcomes: &Outcomes, preparer: &Preparer) {
         let (stop, tasks) = (&self.stop, &self.tasks);
-        dispatch::watch_nodes(outcomes, tasks, stop);
+        self.keep("nodes", {
+            let (outcomes, stop) = (outcomes.clone(), stop.clone());
+            move || dispatch::follow_nodes(outcomes.clone(), stop.clone())
+        });
         self.keep("wake", {
             let (app, stop) = (Arc::clone(&outcomes.app), stop.clone());
             move || wake::run(Arc::clone(&app), stop.clone())

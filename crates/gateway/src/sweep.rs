@@ -110,6 +110,8 @@ async fn sweep(outcomes: &Outcomes) -> Result<bool, SweepError> {
     let overdue = sweep_overdue(outcomes).await;
     let inputs = sweep_inputs(outcomes).await;
     let outputs = sweep_outputs(outcomes).await;
+    let nodes = sweep_nodes(outcomes).await;
+    nodes?;
     Ok(overdue? | inputs? | outputs?)
 }
 
@@ -162,7 +164,7 @@ async fn sweep_leases(outcomes: &Outcomes) -> Result<bool, SweepError> {
 /// counts whenever it comes before its sample has ended.
 async fn resolve(outcomes: &Outcomes, lease: &ExpiredLease) -> Result<(), StoreError> {
     let ExpiredLease { attempt, node, .. } = lease;
-    let works = match outcomes.fleet.find(node) {
+    let works = match outcomes.find_member(node).await? {
         Some(member) => member.client.works_on(*attempt).await,
         // It was taken out of the configuration.
         None => Ok(false),
@@ -214,6 +216,22 @@ async fn end_overdue(outcomes: &Outcomes, job: JobId, nodes: &[Node]) -> Result<
         if let Some(attempt) = node.attempt.filter(|attempt| attempt.sample.job == job) {
             outcomes.cancel(&node.name, attempt);
         }
+    }
+    Ok(())
+}
+
+// ── nodes that registered ──────────────────────────────────────────────────────────────────────
+
+async fn sweep_nodes(outcomes: &Outcomes) -> Result<(), SweepError> {
+    let app = &outcomes.app;
+    let now = app.clock.now();
+    let forgotten_before = now - app.config.registration.forget_after.duration();
+    let swept = app.store.sweep_nodes(now, forgotten_before).await?;
+    for node in &swept.lost {
+        tracing::warn!(node, "a node that registered was not heard of in time");
+    }
+    for node in &swept.forgotten {
+        tracing::info!(node, "a node that registered is forgotten");
     }
     Ok(())
 }

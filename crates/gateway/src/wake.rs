@@ -20,6 +20,8 @@ pub struct Wake {
     pub sweep: Notify,
     /// A job ended, or its webhook is to be sent anew.
     pub webhook: Notify,
+    /// There are other nodes than before.
+    pub nodes: Notify,
 }
 
 impl Wake {
@@ -28,12 +30,14 @@ impl Wake {
             submitted,
             due,
             ended,
+            nodes,
         } = change;
         let bells = [
             (submitted, &self.prepare),
             (due, &self.dispatch),
             (ended, &self.sweep),
             (ended, &self.webhook),
+            (nodes, &self.nodes),
         ];
         for (_, bell) in bells.iter().filter(|(rings, _)| *rings) {
             bell.notify_one();

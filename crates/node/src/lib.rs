@@ -16,6 +16,7 @@
 //! | `upload`, `form`, `order`, `photo` | a body becomes a checked request, within limits |
 //! | `slot`, `pace`, `run`, `ending` | one job at a time, how long it takes, how it ends |
 //! | `spool`, `delivery`, `recent` | results that survive, their deliveries, jobs that are known |
+//! | `registration` | gateways know that it is there |
 //! | `notice`, `metric`, `gpu` | hints to others, figures |
 //! | `failpoint` | where tests end the process, with the feature `failpoints` |
 //!
@@ -60,6 +61,7 @@ mod pace;
 mod photo;
 mod recent;
 mod refusal;
+mod registration;
 mod route;
 mod run;
 mod server;

@@ -11,7 +11,9 @@ use crate::{
     clock,
     config::{ConfigFault, NodeConfig},
     delivery::Parcel,
-    ending, route, server,
+    ending,
+    registration::Registrar,
+    route, server,
     spool::{Document, Leftover, Outcome, Spool, SpoolError},
 };
 
@@ -49,6 +51,9 @@ pub struct Node {
     local_addr: SocketAddr,
     stop: CancellationToken,
     server: JoinHandle<()>,
+    /// Cancelled first of all: nothing more is to be given to the node.
+    leave: CancellationToken,
+    registrar: Option<JoinHandle<()>>,
 }
 
 impl Node {
@@ -70,6 +75,7 @@ impl Node {
         let opened = spawn_blocking(move || Spool::open(&spool)).await;
         let (spool, leftover) = opened.expect("BUG: opening the spool does not panic")?;
         let limits = config.limits.clone();
+        let registrar = Registrar::new(client.clone(), &config);
         let app = App::new(config, supervisor, client, spool);
         if !app.courier.has_receiver() {
             tracing::warn!("`asset_service.callback_url` is not set: results are discarded");
@@ -80,11 +86,15 @@ impl Node {
         let router = route::router(Arc::clone(&app));
         let server = tokio::spawn(server::serve(listener, router, limits, stop.clone()));
         tracing::info!(%local_addr, node_id = app.config.server.node_id, "the node listens");
+        let leave = CancellationToken::new();
+        let registrar = registrar.map(|registrar| tokio::spawn(registrar.run(leave.clone())));
         Ok(Self {
             app,
             local_addr,
             stop,
             server,
+            leave,
+            registrar,
         })
     }
 
@@ -93,16 +103,20 @@ impl Node {
         self.local_addr
     }
 
-    /// Stops: accepts no job any more, lets the running one end within
+    /// Stops: has the gateways that it registered with told, accepts no job any more, lets the running one end within
     /// `limits.shutdown_grace`, finishes the deliveries that are on the wire, ends the worker and
     /// closes. What was not delivered stays in the spool for the next start; a job that did not
     /// end in time is reported as interrupted.
     pub async fn shutdown(mut self) {
+        self.leave.cancel();
         let grace = self.app.config.limits.shutdown_grace.duration();
         self.app.finish_jobs(grace).await;
         self.stop.cancel();
         let closed = async {
             tokio::join!(self.app.courier.stop(), self.app.notices.stop());
+            if let Some(registrar) = &mut self.registrar {
+                let _ = registrar.await;
+            }
             // The server's own end is bounded, and a panic in it has nothing to tell here.
             let _ = (&mut self.server).await;
         };
@@ -117,6 +131,10 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         self.stop.cancel();
+        // It stops calling without a word, as a node that is killed does.
+        if let Some(registrar) = &self.registrar {
+            registrar.abort();
+        }
         self.app.courier.halt();
     }
 }

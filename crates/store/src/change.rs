@@ -9,6 +9,10 @@ use crate::record::{Lost, Settled};
 /// What changed in the store since somebody last asked. It saves waiting and promises nothing:
 /// whoever waits for work also looks by itself now and then.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is told to somebody else, and any of them can be told together"
+)]
 pub struct Change {
     /// A job was submitted: its inputs can be prepared.
     pub submitted: bool,
@@ -17,31 +21,41 @@ pub struct Change {
     /// A job ended, or the message about its end is to be sent anew: there are pictures to erase
     /// and somebody to tell.
     pub ended: bool,
+    /// There are other nodes than before.
+    pub nodes: bool,
 }
 
 impl Change {
+    pub(crate) const NOTHING: Self = Self {
+        submitted: false,
+        due: false,
+        ended: false,
+        nodes: false,
+    };
     pub(crate) const SUBMITTED: Self = Self {
         submitted: true,
-        due: false,
-        ended: false,
+        ..Self::NOTHING
     };
     pub(crate) const DUE: Self = Self {
-        submitted: false,
         due: true,
-        ended: false,
+        ..Self::NOTHING
     };
     pub(crate) const ENDED: Self = Self {
-        submitted: false,
-        due: false,
         ended: true,
+        ..Self::NOTHING
+    };
+    pub(crate) const NODES: Self = Self {
+        nodes: true,
+        ..Self::NOTHING
     };
 
     /// Each part with the word for it between processes.
-    fn parts(self) -> [(&'static str, bool); 3] {
+    fn parts(self) -> [(&'static str, bool); 4] {
         [
             ("submitted", self.submitted),
             ("due", self.due),
             ("ended", self.ended),
+            ("nodes", self.nodes),
         ]
     }
 
@@ -58,6 +72,7 @@ impl Change {
             submitted: has("submitted"),
             due: has("due"),
             ended: has("ended"),
+            nodes: has("nodes"),
         }
     }
 }
@@ -92,12 +107,13 @@ impl BitOr for Change {
             submitted: self.submitted | other.submitted,
             due: self.due | other.due,
             ended: self.ended | other.ended,
+            nodes: self.nodes | other.nodes,
         }
     }
 }
 
 /// How often each part of a [`Change`] happened.
-type Counts = [u64; 3];
+type Counts = [u64; 4];
 
 /// The changes of a store from now on; see [`crate::Store::changes`].
 #[derive(Debug)]
@@ -119,11 +135,13 @@ impl Changes {
         self.counts.changed().await.ok()?;
         let counts = *self.counts.borrow_and_update();
         let before = std::mem::replace(&mut self.seen, counts);
-        let [submitted, due, ended] = std::array::from_fn(|part| counts[part] != before[part]);
+        let [submitted, due, ended, nodes] =
+            std::array::from_fn(|part| counts[part] != before[part]);
         Some(Change {
             submitted,
             due,
             ended,
+            nodes,
         })
     }
 }

@@ -311,6 +311,40 @@ pub struct NodeSpec {
     pub url: String,
 }
 
+/// That a node made itself known, and until when that holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Registration {
+    /// When it was last heard of.
+    pub seen_at: Timestamp,
+    /// It is given nothing from then on, unless it is heard of again before.
+    pub until: Timestamp,
+}
+
+/// What became of a node's call to register.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Registered {
+    /// It is known from now on: it is new, or was not heard of for too long.
+    Joined,
+    /// It goes on being known.
+    Renewed,
+    /// A gateway's configuration lists it under this name and address: that is what counts.
+    Listed,
+    /// The name is that of another node, which is listed or was heard of.
+    Taken {
+        /// Where that one listens.
+        url: String,
+    },
+}
+
+/// Registered nodes that were not heard of any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SweptNodes {
+    /// They are given nothing until they are.
+    pub lost: Vec<String>,
+    /// They are not known any more.
+    pub forgotten: Vec<String>,
+}
+
 /// Whether a node is given work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeState {
@@ -372,6 +406,16 @@ pub struct Node {
     pub faults: u32,
     /// Whether an operator wants it to be given nothing more.
     pub drained: bool,
+    /// That it registered; `None` for one that is configured.
+    pub registration: Option<Registration>,
+}
+
+impl Node {
+    /// Whether it registered and was not heard of in time.
+    pub fn is_lost(&self, now: Timestamp) -> bool {
+        let registration = self.registration;
+        registration.is_some_and(|registration| registration.until <= now)
+    }
 }
 
 /// Which jobs to list.

@@ -19,7 +19,7 @@ use crate::{
     matching::IdleNode,
     record::{
         Account, Assignment, ExpiredLease, Job, Key, Node, NodeState, Output, Pair, Plan,
-        Preparation, Request, Sample, Source, Submission,
+        Preparation, Registration, Request, Sample, Source, Submission,
     },
     store::StoreError,
     webhook::{Webhook, WebhookAnswer, WebhookClaim, WebhookState, WebhookTry},
@@ -461,6 +461,8 @@ pub(crate) struct NodeRow {
     hold_until: i64,
     faults: i64,
     drained: bool,
+    seen_at: Option<i64>,
+    registered_until: Option<i64>,
 }
 
 impl TryFrom<NodeRow> for Node {
@@ -479,8 +481,18 @@ impl TryFrom<NodeRow> for Node {
             hold_until: Timestamp::from_millis(row.hold_until),
             faults: number("nodes.faults", row.faults)?,
             drained: row.drained,
+            registration: registration(row.seen_at, row.registered_until),
         })
     }
+}
+
+/// The schema keeps both or neither.
+fn registration(seen_at: Option<i64>, until: Option<i64>) -> Option<Registration> {
+    let (seen_at, until) = seen_at.zip(until)?;
+    Some(Registration {
+        seen_at: Timestamp::from_millis(seen_at),
+        until: Timestamp::from_millis(until),
+    })
 }
 
 #[derive(FromRow)]

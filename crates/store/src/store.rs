@@ -14,7 +14,8 @@ use tryon_core::{
 use crate::change::Changes;
 use crate::record::{
     Account, Assignment, Erasable, ExpiredLease, Job, JobPage, Key, Lost, NewJob, NewKey, Node,
-    NodeSpec, NodeState, Output, Pair, Preparation, Settled, Submission, Violation,
+    NodeSpec, NodeState, Output, Pair, Preparation, Registered, Settled, Submission, SweptNodes,
+    Violation,
 };
 use crate::webhook::{Webhook, WebhookClaim, WebhookPage, WebhookTry, WebhookVerdict};
 
@@ -328,12 +329,46 @@ pub trait Store: Send + Sync + 'static {
 
     // ── nodes ──────────────────────────────────────────────────────────────────────────────────
 
-    /// Makes the list of nodes equal to the configured one. What is known of a node stays, but a
-    /// node whose address changed is `Unknown` until it was probed.
+    /// Makes the list of nodes that did not register equal to the configured one. What is known of
+    /// a node stays, but a node whose address changed is `Unknown` until it was probed. A registered
+    /// node of a configured name is a configured one from then on.
     async fn sync_nodes(&self, nodes: &[NodeSpec]) -> Result<(), StoreError>;
+
+    /// A node makes itself known until `until`, or goes on being known. Its name is its own until
+    /// then, and that of a configured node is never given away.
+    async fn register_node(
+        &self,
+        node: &NodeSpec,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Registered, StoreError>;
+
+    /// A registered node, at this address if one is given, ends: it is given nothing more, and its
+    /// name is free. False when there is none. What it works on ends as ever.
+    async fn leave_node(
+        &self,
+        name: &str,
+        url: Option<&str>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Marks registered nodes that were not heard of in time as unreachable, and forgets those
+    /// whose registration ended before `forgotten_before` and that work on nothing. That a node
+    /// whose registration ended is given nothing does not wait for this.
+    async fn sweep_nodes(
+        &self,
+        now: Timestamp,
+        forgotten_before: Timestamp,
+    ) -> Result<SweptNodes, StoreError>;
 
     /// Every node, by name.
     async fn list_nodes(&self) -> Result<Vec<Node>, StoreError>;
+
+    /// The node of this name.
+    async fn find_node(&self, name: &str) -> Result<Option<Node>, StoreError>;
+
+    /// The node that works on this attempt.
+    async fn find_node_at_work(&self, attempt: AttemptId) -> Result<Option<Node>, StoreError>;
 
     /// Records what a probe found. Faults stay counted: a node that answers probes can fail every
     /// attempt all the same. A node that is not configured any more is passed over, here and below.

@@ -1,9 +1,11 @@
 //! The node API: what a node is asked, and what it answers.
 
 mod config;
+mod registration;
 mod status;
 
 pub use config::{ConfigFault, JobConfig};
+pub use registration::{REGISTRATION_PATH, Registered, Registration, RegistrationFault};
 use serde::{Deserialize, Serialize};
 pub use status::{
     GpuStatus, Health, MetricsSummary, Readiness, StepCount, TestReport, VersionReport,

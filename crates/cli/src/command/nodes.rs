@@ -76,7 +76,7 @@ async fn find(name: &str, store: &dyn Store) -> Result<Node, Failure> {
 fn no_such_node(name: &str) -> Failure {
     Failure::new(format!("there is no node `{name}`")).hint(
         "`tryon nodes list` lists them; a node is known once a gateway that names it in `nodes` \
-         has started",
+         has started, or once it registered",
     )
 }
 
@@ -94,8 +94,15 @@ fn line(node: &Node, now: Timestamp) -> String {
         0 => String::new(),
         faults => format!("  {faults} faults in a row"),
     };
+    let known = match node.registration {
+        None => "listed".to_owned(),
+        Some(registration) => {
+            let ago = now.since(registration.seen_at).as_secs();
+            format!("registered, heard of {ago} s ago")
+        }
+    };
     format!(
-        "{}  {}  {}{drained}  {work}  [{}]{faults}",
+        "{}  {}  {}{drained}  {work}  [{}]  {known}{faults}",
         node.name,
         node.url,
         node.state.as_str(),

@@ -12,6 +12,8 @@ pub(crate) enum Kind {
     Integer,
     /// `true` or `false`.
     Flag,
+    /// Several, with commas between them.
+    List,
 }
 
 impl Kind {
@@ -19,6 +21,10 @@ impl Kind {
     pub(crate) fn parse(self, text: &str) -> Result<Value, String> {
         match self {
             Self::Text => Ok(Value::from(text)),
+            Self::List => {
+                let items = text.split(',').map(str::trim);
+                Ok(items.filter(|item| !item.is_empty()).collect())
+            }
             Self::Integer => text
                 .parse::<i64>()
                 .map(Value::from)
@@ -74,6 +80,13 @@ pub(crate) const NODE_VARIABLES: &[Variable] = &[
         "load_balancer.internal_auth_token",
         Kind::Text,
     ),
+    variable("REGISTRATION_GATEWAYS", "registration.gateways", Kind::List),
+    variable(
+        "REGISTRATION_AUTH_TOKEN",
+        "registration.internal_auth_token",
+        Kind::Text,
+    ),
+    variable("ADVERTISE_URL", "registration.advertise_url", Kind::Text),
     variable("RUST_LOG", "logging.level", Kind::Text),
 ];
 
@@ -97,6 +110,7 @@ pub(crate) const GATEWAY_VARIABLES: &[Variable] = &[
         Kind::Text,
     ),
     variable("TRYON_CALLBACK_TOKEN", "callbacks.token", Kind::Text),
+    variable("TRYON_NODE_TOKEN", "registration.node_token", Kind::Text),
 ];
 
 /// Variables, and the section of a configuration they belong to.
@@ -115,5 +129,19 @@ impl Registry {
             "" => variable.key.to_owned(),
             section => format!("{section}.{}", variable.key),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn several_stand_with_commas_between_them() {
+        let list = |text| Kind::List.parse(text).unwrap();
+        assert_eq!(list("http://a, http://b,"), json!(["http://a", "http://b"]));
+        assert_eq!(list(""), json!([]));
     }
 }

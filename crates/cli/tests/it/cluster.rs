@@ -77,6 +77,15 @@ impl Cluster {
         }
     }
 
+    /// Changes one of the configurations, before what has it is started.
+    pub(crate) fn configure(&self, name: &str, change: impl FnOnce(&mut Value)) {
+        let path = self.folder.path().join(name);
+        // JSON is YAML.
+        let mut config = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        change(&mut config);
+        std::fs::write(path, config.to_string()).unwrap();
+    }
+
     /// Starts the gateway, to be killed at `point`.
     pub(crate) fn start_gateway(&mut self, point: Option<&str>) {
         self.gateway = Some(self.start_one("gateway.yaml", point));

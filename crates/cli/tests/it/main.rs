@@ -15,6 +15,7 @@ mod node;
 mod nodes;
 mod process;
 mod qwen;
+mod registration;
 mod rolling;
 mod security;
 mod serve;

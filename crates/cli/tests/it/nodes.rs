@@ -7,7 +7,7 @@ use tryon_testkit::postgres::PostgresServer;
 use crate::{cluster::Cluster, process::PATIENCE};
 
 /// Waits until the gateways know what the node is.
-fn wait_for(cluster: &Cluster, part: &str) {
+pub(crate) fn wait_for(cluster: &Cluster, part: &str) {
     let begun = Instant::now();
     while !cluster.run(&["nodes", "list"]).contains(part) {
         assert!(

@@ -114,6 +114,19 @@ pub(super) fn chunks(body: Body, limits: &LimitConfig) -> Chunks {
     stream::unfold(body, next).boxed()
 }
 
+/// Reads a body that is never long.
+pub(super) async fn read_small(body: Body, limits: &LimitConfig) -> Result<BytesMut, ApiError> {
+    let mut chunks = chunks(body, limits);
+    let mut read = BytesMut::new();
+    while let Some(chunk) = chunks.next().await {
+        read.extend_from_slice(&chunk.map_err(ApiError::from)?);
+        if read.len() > LONGEST_TEXT {
+            return Err(ApiError::too_large("the request's body", LONGEST_TEXT));
+        }
+    }
+    Ok(read)
+}
+
 /// Reads a report: multipart, or urlencoded, as some nodes send their failures. With it comes its
 /// share of the memory, to be kept for as long as its picture is.
 pub(super) async fn read(

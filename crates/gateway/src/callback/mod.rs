@@ -1,7 +1,8 @@
 //! What nodes report.
 //!
 //! `POST /internal/v1/results` takes the result of an attempt, `POST …/job_complete` the hint that
-//! a device is free. Both want the shared token, which is checked before the body is read.
+//! a device is free, and `POST /internal/v1/nodes` a node that makes itself known. All want the
+//! shared token, which is checked before the body is read.
 //!
 //! Every result that is understood is answered 200, also one that comes twice, too late, or for
 //! something unknown: a node offers again what was not answered 2xx, for a day, and there is
@@ -13,6 +14,7 @@ mod failure;
 mod form;
 mod hint;
 mod image;
+mod node;
 mod settle;
 
 use std::sync::Arc;
@@ -23,7 +25,7 @@ use axum::{
     extract::{DefaultBodyLimit, State},
     http::HeaderMap,
     middleware,
-    routing::post,
+    routing::{delete, post},
 };
 use serde::Serialize;
 use tokio_util::task::TaskTracker;
@@ -42,6 +44,10 @@ pub mod path {
     pub const JOB_COMPLETE: &str = "/internal/v1/job_complete";
     /// The same for nodes that are given the listener's address alone.
     pub const JOB_COMPLETE_AT_ROOT: &str = "/job_complete";
+    /// Takes nodes that make themselves known.
+    pub const NODES: &str = tryon_api::node::REGISTRATION_PATH;
+    /// Takes that one ends.
+    pub const NODE: &str = "/internal/v1/nodes/{name}";
 }
 
 /// What the routes of the internal listener share.
@@ -67,6 +73,8 @@ pub(crate) fn router(reports: Reports) -> Router {
         .route(path::RESULTS, post(receive_result))
         .route(path::JOB_COMPLETE, post(hint::receive_hint))
         .route(path::JOB_COMPLETE_AT_ROOT, post(hint::receive_hint))
+        .route(path::NODES, post(node::register_node))
+        .route(path::NODE, delete(node::remove_node))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         // Bodies are read within limits of their own.

@@ -70,7 +70,7 @@ async fn find_open(outcomes: &Outcomes, name: &str) -> Result<Option<Open>, Stor
         tracing::info!(%attempt, "a result for what had ended was passed over");
         return Ok(None);
     }
-    let node = outcomes.find_node(attempt).await?;
+    let node = outcomes.app.store.find_node_at_work(attempt).await?;
     Ok(Some(Open {
         attempt,
         job,
@@ -147,9 +147,8 @@ async fn find_rival(outcomes: &Outcomes, open: &Open) -> Result<Option<Node>, St
     if open.attempt.number == open.latest {
         return Ok(None);
     }
-    outcomes
-        .find_node(open.attempt.sample.attempt(open.latest))
-        .await
+    let latest = open.attempt.sample.attempt(open.latest);
+    outcomes.app.store.find_node_at_work(latest).await
 }
 
 /// What follows from an image for the nodes: a row of faults has ended, and another need not go
@@ -224,12 +223,14 @@ mod tests {
     use std::sync::Arc;
 
     use ::image::{Rgba, RgbaImage};
+    use tokio_util::{sync::CancellationToken, task::TaskTracker};
     use tryon_blob::Folder;
     use tryon_core::time::Timestamp;
     use tryon_picture::encode_png;
 
     use super::*;
     use crate::{
+        app::App,
         dispatch::Fleet,
         tests::{Stage, clothes},
     };
@@ -241,6 +242,12 @@ mod tests {
             model_version: "1".to_owned(),
             inference_ms: 7,
         }
+    }
+
+    fn outcomes(app: Arc<App>) -> Outcomes {
+        let fleet = Fleet::new(&app.config, TaskTracker::new(), CancellationToken::new());
+        let fleet = Arc::new(fleet.unwrap());
+        Outcomes { app, fleet }
     }
 
     async fn outputs(stage: &Stage) -> Vec<(Key, Bytes)> {
@@ -260,8 +267,7 @@ mod tests {
         stage.submit(clothes()).await;
         let attempt = stage.attempt().await;
         let app = Arc::clone(stage.gateway.app());
-        let fleet = Arc::new(Fleet::new(&app.config).unwrap());
-        let outcomes = Outcomes { app, fleet };
+        let outcomes = outcomes(app);
         // Both find the sample open before either has a picture to show.
         let first = find_open(&outcomes, &attempt).await.unwrap().unwrap();
         let second = find_open(&outcomes, &attempt).await.unwrap().unwrap();
@@ -279,8 +285,7 @@ mod tests {
         let id = stage.submit(clothes()).await;
         let attempt = stage.attempt().await;
         let app = Arc::clone(stage.gateway.app());
-        let fleet = Arc::new(Fleet::new(&app.config).unwrap());
-        let outcomes = Outcomes { app, fleet };
+        let outcomes = outcomes(app);
         let open = find_open(&outcomes, &attempt).await.unwrap().unwrap();
         let key = Key::output(open.attempt, open.job.request.output_format);
         let left = Bytes::from_static(b"left behind");

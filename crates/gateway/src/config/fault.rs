@@ -104,9 +104,12 @@ fn secret_faults(config: &GatewayConfig) -> Vec<ConfigFault> {
     ];
     let own = config.secrets.webhook_signing_key.as_ref();
     let own = own.map(|secret| ("secrets.webhook_signing_key", secret));
+    let node_token = config.registration.node_token.as_ref();
+    let node_token = node_token.map(|token| ("registration.node_token", token));
     let weak = secrets
         .into_iter()
         .chain(own)
+        .chain(node_token)
         .filter(|(_, secret)| secret.expose().len() < SECRET_BYTES);
     weak.map(|(key, _)| ConfigFault::WeakSecret {
         key,
@@ -120,6 +123,7 @@ fn zero_faults(config: &GatewayConfig) -> impl Iterator<Item = ConfigFault> {
     let durations = [
         ("jobs.deadline", jobs.deadline),
         ("jobs.lease", jobs.lease),
+        ("registration.lease", config.registration.lease),
         ("jobs.output_retention", jobs.output_retention),
         ("limits.header_timeout", limits.header_timeout),
         ("limits.body_idle", limits.body_idle),
@@ -237,6 +241,8 @@ mod tests {
         config.jobs.deadline = Seconds::new(0);
         config.limits.buffered_bytes = 1;
         config.tasks[0].steps = 0;
+        config.registration.lease = Seconds::new(0);
+        config.registration.node_token = Some(Secret::new("short"));
         let node = NodeConfig {
             name: "a".to_owned(),
             url: "http://10.0.0.7:8000".parse().unwrap(),
@@ -245,14 +251,18 @@ mod tests {
         config.nodes = vec![node.clone(), node];
         let faults = config.faults();
         let text: Vec<_> = faults.iter().map(ToString::to_string).collect();
-        assert_eq!(faults.len(), 6, "{text:#?}");
+        assert_eq!(faults.len(), 8, "{text:#?}");
         assert!(
             text.contains(&"`tasks[0].steps` is 0, not a whole number from 1 to 100".to_owned())
         );
         assert!(text.contains(&"two nodes are named `a`".to_owned()));
         assert!(
-            text[0].starts_with("`database.url` is of `mysql`, not ")
-                && !text[0].contains("hunter2")
+            text[0].starts_with("`registration.node_token` needs at least 16 characters"),
+            "{text:#?}"
+        );
+        assert!(
+            text[1].starts_with("`database.url` is of `mysql`, not ")
+                && !text[1].contains("hunter2")
         );
     }
 

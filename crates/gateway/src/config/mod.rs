@@ -15,8 +15,8 @@ use tryon_core::limit::Limits;
 pub use self::{
     database::{Database, DatabaseConfig, DatabaseUrl},
     section::{
-        CallbackConfig, FetchConfig, JobConfig, LimitConfig, NodeConfig, RateConfig, SecretConfig,
-        ServerConfig, StorageConfig, WebhookConfig,
+        CallbackConfig, FetchConfig, JobConfig, LimitConfig, NodeConfig, RateConfig,
+        RegistrationConfig, SecretConfig, ServerConfig, StorageConfig, WebhookConfig,
     },
     task::{TaskConfig, find_plan},
 };
@@ -35,7 +35,9 @@ pub struct GatewayConfig {
     pub secrets: SecretConfig,
     /// Who computes.
     pub nodes: Vec<NodeConfig>,
-    /// Who may report results.
+    /// Who else computes: nodes that make themselves known.
+    pub registration: RegistrationConfig,
+    /// Who may report results, and register as a node.
     pub callbacks: CallbackConfig,
     /// How input pictures are fetched, and where webhooks may go.
     pub fetch: FetchConfig,
@@ -62,6 +64,7 @@ impl Default for GatewayConfig {
             storage: StorageConfig::default(),
             secrets: SecretConfig::default(),
             nodes: Vec::new(),
+            registration: RegistrationConfig::default(),
             callbacks: CallbackConfig::default(),
             fetch: FetchConfig::default(),
             webhooks: WebhookConfig::default(),

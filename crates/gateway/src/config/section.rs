@@ -124,11 +124,36 @@ pub struct NodeConfig {
     pub token: Option<Secret>,
 }
 
-/// `callbacks`: who may report results.
+/// `registration`: nodes that make themselves known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegistrationConfig {
+    /// What every node that registers is told as `X-Internal-Auth`: its own
+    /// `security.internal_auth_token`. Registrations are refused where this is absent. Whoever
+    /// registers is sent this and the pictures of jobs, and proves itself by `callbacks.token`.
+    pub node_token: Option<Secret>,
+    /// How long a node that registered is given work without being heard of again. Nodes are told
+    /// so, and call three times as often.
+    pub lease: Seconds,
+    /// How long a node that is not heard of any more is remembered.
+    pub forget_after: Seconds,
+}
+
+impl Default for RegistrationConfig {
+    fn default() -> Self {
+        Self {
+            node_token: None,
+            lease: Seconds::new(30),
+            forget_after: Seconds::new(60 * 60),
+        }
+    }
+}
+
+/// `callbacks`: who may report results, and register as a node.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CallbackConfig {
-    /// What results must carry as `X-Internal-Auth`.
+    /// What results and registrations must carry as `X-Internal-Auth`.
     pub token: Secret,
 }
 

@@ -14,7 +14,7 @@ mod offer;
 mod outcome;
 mod probe;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tryon_store::{Assignment, StoreError};
@@ -30,6 +30,9 @@ use crate::{
 
 /// Attempts that are given out in one transaction.
 const BATCH: u32 = 32;
+
+/// The longest wait between looks for nodes that come or go.
+const FLEET: Duration = Duration::from_secs(10);
 
 /// The longest wait after the store failed.
 const STORE_PAUSE: Duration = Duration::from_secs(5);
@@ -75,10 +78,20 @@ fn start(outcomes: &Outcomes, tasks: &TaskTracker, assignments: Vec<Assignment>)
     }
 }
 
-/// Probes every node from now on.
-pub(crate) fn watch_nodes(outcomes: &Outcomes, tasks: &TaskTracker, stop: &CancellationToken) {
-    for name in outcomes.fleet.names() {
-        let (app, fleet) = (Arc::clone(&outcomes.app), Arc::clone(&outcomes.fleet));
-        tasks.spawn(probe::watch(app, fleet, name.to_owned(), stop.clone()));
+/// Follows the nodes that come and go until it is told to stop.
+pub(crate) async fn follow_nodes(outcomes: Outcomes, stop: CancellationToken) {
+    let mut backoff = Backoff::up_to(STORE_PAUSE);
+    let mut pause = Duration::ZERO;
+    while rest(&stop, &outcomes.app.wake.nodes, pause).await {
+        pause = match outcomes.refresh_fleet().await {
+            Ok(()) => {
+                backoff.reset();
+                FLEET
+            }
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "the nodes cannot be looked up");
+                backoff.fail()
+            }
+        };
     }
 }

@@ -31,11 +31,12 @@ pub(super) async fn offer(outcomes: &Outcomes, assignment: &Assignment) {
 }
 
 async fn try_offer(outcomes: &Outcomes, assignment: &Assignment) -> Result<(), StoreError> {
-    let Some(member) = outcomes.fleet.find(&assignment.node) else {
+    let Some(member) = outcomes.find_member(&assignment.node).await? else {
         // Another gateway knows this node: it is not given up, and not ours to ask.
         tracing::error!(
             node = assignment.node,
-            "a node is missing in this gateway's `nodes`"
+            "this gateway cannot reach a node: give all of them the same `nodes` and the same \
+             `registration`"
         );
         return defer(outcomes, assignment, STORAGE_PAUSE).await;
     };
@@ -56,7 +57,7 @@ async fn try_offer(outcomes: &Outcomes, assignment: &Assignment) -> Result<(), S
                 ?error,
                 "a node did not answer an attempt"
             );
-            unanswered(outcomes, assignment, member).await
+            unanswered(outcomes, assignment, &member).await
         }
     }
 }
@@ -81,7 +82,8 @@ async fn act(
         Answer::Unauthorized => {
             tracing::error!(
                 node,
-                "a node refuses our token: set `nodes[].token` to its own"
+                "a node refuses our token: set `nodes[].token`, or `registration.node_token` where \
+                 it registered, to its own"
             );
             outcomes.demote(node, NodeState::Quarantined).await?;
             defer(outcomes, assignment, Duration::ZERO).await
@@ -101,7 +103,8 @@ async fn act(
                 .map(drop)
         }
         Answer::NoNode { status } => {
-            tracing::error!(node, %status, "there is no node at this address: check `nodes[].url`");
+            tracing::error!(node, %status, "there is no node at this address: check `nodes[].url`, or its own \
+             `registration.advertise_url`");
             unreachable(outcomes, assignment).await
         }
     }
@@ -176,8 +179,7 @@ async fn unknown_provider(
 ) -> Result<(), StoreError> {
     let (node, provider) = (assignment.node.as_str(), assignment.plan.provider);
     tracing::error!(node, %provider, detail, "a node does not serve what it said it serves");
-    let nodes = outcomes.app.store.list_nodes().await?;
-    if let Some(known) = nodes.into_iter().find(|known| known.name == node) {
+    if let Some(known) = outcomes.app.store.find_node(node).await? {
         let mut others = known.providers;
         others.retain(|other| *other != provider);
         outcomes

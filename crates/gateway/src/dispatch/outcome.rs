@@ -9,7 +9,11 @@ use tryon_core::{
 };
 use tryon_store::{Lost, NodeState, StoreError};
 
-use super::{breaker, fleet::Fleet};
+use super::{
+    breaker,
+    fleet::{Fleet, Member},
+    probe,
+};
 use crate::app::App;
 
 /// Acts on attempts and nodes, for whoever learns about them first: the dispatcher, a callback or
@@ -73,13 +77,24 @@ impl Outcomes {
             .await
     }
 
-    /// The node that works on this attempt, as the store sees it.
-    pub(crate) async fn find_node(
-        &self,
-        attempt: AttemptId,
-    ) -> Result<Option<tryon_store::Node>, StoreError> {
+    /// Makes the fleet what the store says, and has new members looked after.
+    pub(crate) async fn refresh_fleet(&self) -> Result<(), StoreError> {
+        let _refreshing = self.fleet.refreshing.lock().await;
         let nodes = self.app.store.list_nodes().await?;
-        Ok(nodes.into_iter().find(|node| node.attempt == Some(attempt)))
+        for (name, member) in self.fleet.update(&nodes) {
+            let app = Arc::clone(&self.app);
+            self.fleet.tasks.spawn(probe::watch(app, name, member));
+        }
+        Ok(())
+    }
+
+    /// How to reach a node, also one that registered at another gateway a moment ago.
+    pub(crate) async fn find_member(&self, node: &str) -> Result<Option<Arc<Member>>, StoreError> {
+        if let Some(member) = self.fleet.find(node) {
+            return Ok(Some(member));
+        }
+        self.refresh_fleet().await?;
+        Ok(self.fleet.find(node))
     }
 
     /// Records that a node stands otherwise than before, and has it probed.

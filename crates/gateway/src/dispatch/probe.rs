@@ -2,15 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio_util::sync::CancellationToken;
 use tryon_api::node::Readiness;
 use tryon_core::task::Provider;
 use tryon_store::{Node, NodeState, StoreError};
 
-use super::{
-    client::NodeClient,
-    fleet::{Fleet, Member},
-};
+use super::{client::NodeClient, fleet::Member};
 use crate::{
     app::App,
     error::Chain,
@@ -23,62 +19,61 @@ const READY: Duration = Duration::from_secs(30);
 /// The longest wait between probes of a node that is not.
 const NOT_READY: Duration = Duration::from_secs(5);
 
-/// Probes a node at once, when it is asked for, and at intervals. A node that refused our token is
-/// left alone for a while and then asked whether it still does: the token may have been mended on
-/// its side, or a proxy have answered for it.
-pub(super) async fn watch(app: Arc<App>, fleet: Arc<Fleet>, name: String, stop: CancellationToken) {
-    let Some(member) = fleet.find(&name) else {
-        return;
-    };
+/// Probes a node at once, when it is asked for, and at intervals, until it is gone. A node that
+/// refused our token is left alone for a while and then asked whether it still does: the token may
+/// have been mended on its side, or a proxy have answered for it.
+pub(super) async fn watch(app: Arc<App>, name: String, member: Arc<Member>) {
     let mut backoff = Backoff::up_to(NOT_READY);
     let quarantine = app.config.jobs.quarantine.duration();
     let mut pardon = true;
     loop {
-        let state = match probe_and_record(&app, &name, member, pardon).await {
+        let state = match probe_and_record(&app, &name, &member, pardon).await {
             Ok(state) => state,
             Err(error) => {
                 tracing::error!(node = name, error = %Chain(&error), "what a probe found cannot be recorded");
-                NodeState::Unknown
+                Some(NodeState::Unknown)
             }
         };
-        pardon = state == NodeState::Quarantined;
+        pardon = state == Some(NodeState::Quarantined);
         if pardon {
             // Not for the bell: it rings for what put the node here.
             let slept = tokio::time::sleep(quarantine);
-            if stop.run_until_cancelled(slept).await.is_none() {
+            if member.gone.run_until_cancelled(slept).await.is_none() {
                 return;
             }
             continue;
         }
         let pause = match state {
-            NodeState::Ready => {
+            Some(NodeState::Ready) | None => {
                 backoff.reset();
                 READY
             }
-            _ => backoff.fail(),
+            Some(_) => backoff.fail(),
         };
-        if !rest(&stop, &member.probe, pause).await {
+        if !rest(&member.gone, &member.probe, pause).await {
             return;
         }
     }
 }
 
+/// How the node stands; `None` for one that is not known or not heard of any more. Nobody asks for
+/// such a one: when it comes again it is asked for a probe.
 async fn probe_and_record(
     app: &App,
     name: &str,
     member: &Member,
     pardon: bool,
-) -> Result<NodeState, StoreError> {
-    let nodes = app.store.list_nodes().await?;
-    let Some(known) = nodes.into_iter().find(|node| node.name == name) else {
-        return Ok(NodeState::Unknown);
+) -> Result<Option<NodeState>, StoreError> {
+    let known = app.store.find_node(name).await?;
+    let Some(known) = known.filter(|node| !node.is_lost(app.clock.now())) else {
+        return Ok(None);
     };
     if known.state == NodeState::Quarantined && !pardon {
-        return Ok(NodeState::Quarantined);
+        return Ok(Some(NodeState::Quarantined));
     }
     let (state, providers) = probe(&member.client).await;
     record(app, &known, state, &providers).await?;
-    Ok(state)
+    Ok(Some(state))
 }
 
 async fn record(
@@ -94,7 +89,8 @@ async fn record(
     if state == NodeState::Quarantined {
         tracing::error!(
             node = name,
-            "a node refuses our token: set `nodes[].token` to its own"
+            "a node refuses our token: set `nodes[].token`, or `registration.node_token` where it \
+             registered, to its own"
         );
     } else {
         tracing::info!(

@@ -18,6 +18,7 @@ mod keep;
 mod lab;
 mod limit;
 mod rate;
+mod registration;
 mod several;
 mod slow;
 mod stage;

@@ -3,7 +3,7 @@
 use tryon_core::secret::Secret;
 use url::Url;
 
-use super::NodeConfig;
+use super::{NodeConfig, RegistrationConfig};
 
 /// A setting that a node cannot start with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +14,18 @@ pub enum ConfigFault {
          `security.require_auth: false` on a network where everybody may use the device"
     )]
     NoToken,
+    /// A node that makes itself known, and does not know where it is.
+    #[error(
+        "`registration.advertise_url` is not set; set it (or `ADVERTISE_URL`) to where the \
+         gateways reach this node, such as `http://10.0.0.7:8000`"
+    )]
+    NoAddress,
+    /// A node that makes itself known to gateways which would not hear it.
+    #[error(
+        "`registration.internal_auth_token` is not set; set it (or `REGISTRATION_AUTH_TOKEN`) to \
+         the gateways' `callbacks.token`"
+    )]
+    NoRegistrationToken,
     /// A token that no header can carry.
     #[error("`{key}` has characters that an HTTP header cannot carry; use visible ASCII only")]
     UnsendableToken {
@@ -56,6 +68,7 @@ pub(super) fn find_faults(config: &NodeConfig) -> Vec<ConfigFault> {
     let mut faults = Vec::new();
     check_tokens(config, &mut faults);
     check_addresses(config, &mut faults);
+    check_registration(&config.registration, &mut faults);
     check_defaults(config, &mut faults);
     check_limits(config, &mut faults);
     faults
@@ -75,6 +88,10 @@ fn check_tokens(config: &NodeConfig, faults: &mut Vec<ConfigFault>) {
         (
             "load_balancer.internal_auth_token",
             config.load_balancer.internal_auth_token.as_ref(),
+        ),
+        (
+            "registration.internal_auth_token",
+            config.registration.internal_auth_token.as_ref(),
         ),
     ];
     for (key, token) in tokens {
@@ -98,8 +115,14 @@ fn check_addresses(config: &NodeConfig, faults: &mut Vec<ConfigFault>) {
             config.asset_service.callback_url.as_ref(),
         ),
         ("load_balancer.url", config.load_balancer.url.as_ref()),
+        (
+            "registration.advertise_url",
+            config.registration.advertise_url.as_ref(),
+        ),
     ];
-    for (key, url) in addresses {
+    let gateways = config.registration.gateways.iter();
+    let gateways = gateways.map(|url| ("registration.gateways", Some(url)));
+    for (key, url) in addresses.into_iter().chain(gateways) {
         let scheme = url.map_or("http", Url::scheme);
         if !matches!(scheme, "http" | "https") {
             let scheme = scheme.to_owned();
@@ -110,6 +133,19 @@ fn check_addresses(config: &NodeConfig, faults: &mut Vec<ConfigFault>) {
         faults.push(ConfigFault::Empty {
             key: "server.node_id",
         });
+    }
+}
+
+fn check_registration(config: &RegistrationConfig, faults: &mut Vec<ConfigFault>) {
+    if config.gateways.is_empty() {
+        return;
+    }
+    if config.advertise_url.is_none() {
+        faults.push(ConfigFault::NoAddress);
+    }
+    let token = config.internal_auth_token.as_ref();
+    if token.is_none_or(Secret::is_empty) {
+        faults.push(ConfigFault::NoRegistrationToken);
     }
 }
 
@@ -193,6 +229,27 @@ mod tests {
         .unwrap();
         let faults: Vec<_> = config.faults().iter().map(ToString::to_string).collect();
         assert_eq!(faults.len(), 6, "{faults:#?}");
+    }
+
+    #[test]
+    fn a_node_that_registers_knows_where_it_is_and_whom_it_tells() {
+        let mut config = NodeConfig::default();
+        config.security.internal_auth_token = Some(Secret::new("token"));
+        config.registration.gateways = vec!["ftp://gateway".parse().unwrap()];
+        let scheme = "ftp".to_owned();
+        let key = "registration.gateways";
+        assert_eq!(
+            config.faults(),
+            [
+                ConfigFault::NotHttp { key, scheme },
+                ConfigFault::NoAddress,
+                ConfigFault::NoRegistrationToken,
+            ]
+        );
+        config.registration.gateways = vec!["http://gateway:8081".parse().unwrap()];
+        config.registration.advertise_url = "http://10.0.0.7:8000".parse().ok();
+        config.registration.internal_auth_token = Some(Secret::new("token"));
+        assert_eq!(config.faults(), []);
     }
 
     #[test]

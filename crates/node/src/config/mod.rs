@@ -9,7 +9,7 @@ mod section;
 pub use fault::ConfigFault;
 pub use section::{
     AssetServiceConfig, LimitsConfig, LoadBalancerConfig, LoggingConfig, Mode, ModelConfig,
-    ModelType, Resolution, SecurityConfig, ServerConfig, SpoolConfig,
+    ModelType, RegistrationConfig, Resolution, SecurityConfig, ServerConfig, SpoolConfig,
 };
 use serde::{Deserialize, Serialize};
 pub use tryon_core::time::Seconds;
@@ -26,6 +26,8 @@ pub struct NodeConfig {
     pub asset_service: AssetServiceConfig,
     /// Who is told when its device is free.
     pub load_balancer: LoadBalancerConfig,
+    /// Who is told that it is there.
+    pub registration: RegistrationConfig,
     /// What it runs.
     pub model: ModelConfig,
     /// Where results wait until they are received.

@@ -89,6 +89,22 @@ pub struct LoadBalancerConfig {
     pub internal_auth_token: Option<Secret>,
 }
 
+/// `registration`: the gateways that the node makes itself known to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegistrationConfig {
+    /// The addresses of gateways' internal listeners, such as `http://gateway:8081`. One of the
+    /// gateways on a database is enough, or what stands before them; the next is asked where one
+    /// does not answer. None where the gateways' `nodes` list this node.
+    pub gateways: Vec<Url>,
+    /// Where gateways reach this node, such as `http://10.0.0.7:8000`: the pod's address, or the
+    /// machine's.
+    pub advertise_url: Option<Url>,
+    /// The token that the registration carries in `X-Internal-Auth`: the gateways'
+    /// `callbacks.token`.
+    pub internal_auth_token: Option<Secret>,
+}
+
 /// `model`: what the node runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

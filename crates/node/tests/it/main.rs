@@ -11,6 +11,7 @@ mod idempotency;
 mod infer;
 mod life;
 mod process;
+mod registration;
 mod stage;
 mod wire;
 

@@ -30,6 +30,7 @@ const EVERYTHING: Change = Change {
     submitted: true,
     due: true,
     ended: true,
+    nodes: true,
 };
 
 /// The two tasks that tell and hear; they end with this.

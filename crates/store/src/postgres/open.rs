@@ -56,6 +56,11 @@ pub(super) const MIGRATIONS: Migrations = &[
         "webhooks",
         include_str!("../../migrations/postgres/0005_webhooks.sql"),
     ),
+    (
+        7,
+        "registered nodes",
+        include_str!("../../migrations/postgres/0007_registered_nodes.sql"),
+    ),
 ];
 
 /// What a URL says, with the timeouts that it does not.

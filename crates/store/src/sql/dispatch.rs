@@ -23,6 +23,7 @@ use crate::{
 const LIST_IDLE: &str = "
     SELECT name, providers FROM nodes
     WHERE attempt IS NULL AND state = 'ready' AND hold_until <= $1 AND NOT drained
+        AND (registered_until IS NULL OR registered_until > $1)
     ORDER BY assigned_at, name";
 
 /// One claim at a time: one that passed over the nodes that another looks at would find none where

@@ -26,7 +26,8 @@ use crate::{
     change::{Bell, Change, Changes},
     record::{
         Account, Assignment, Erasable, ExpiredLease, Job, JobPage, Key, Lost, NewJob, NewKey, Node,
-        NodeSpec, NodeState, Output, Pair, Preparation, Settled, Submission, Violation,
+        NodeSpec, NodeState, Output, Pair, Preparation, Registered, Settled, Submission,
+        SweptNodes, Violation,
     },
     store::{Store, StoreError, SubmitError},
     webhook::{Webhook, WebhookClaim, WebhookPage, WebhookTry, WebhookVerdict},
@@ -40,6 +41,7 @@ pub(crate) mod job;
 pub(crate) mod key;
 pub(crate) mod ledger;
 pub(crate) mod node;
+pub(crate) mod registration;
 pub(crate) mod schema;
 pub(crate) mod settle;
 pub(crate) mod statement;
@@ -447,12 +449,80 @@ impl<S: SqlStore> Store for S {
         let specs = nodes.to_vec();
         self.pools()
             .write(move |tx| Box::pin(node::sync(tx, specs.clone())))
+            .await?;
+        self.bell().ring(Change::NODES);
+        Ok(())
+    }
+
+    async fn register_node(
+        &self,
+        node: &NodeSpec,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Registered, StoreError> {
+        let node = node.clone();
+        let outcome = self
+            .pools()
+            .write(move |tx| Box::pin(registration::register(tx, node.clone(), until, now)))
+            .await?;
+        if outcome == Registered::Joined {
+            self.bell().ring(Change::NODES);
+        }
+        Ok(outcome)
+    }
+
+    async fn leave_node(
+        &self,
+        name: &str,
+        url: Option<&str>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (name, url) = (name.to_owned(), url.map(str::to_owned));
+        self.pools()
+            .write(move |tx| Box::pin(registration::leave(tx, name.clone(), url.clone(), now)))
             .await
+    }
+
+    async fn sweep_nodes(
+        &self,
+        now: Timestamp,
+        forgotten_before: Timestamp,
+    ) -> Result<SweptNodes, StoreError> {
+        let has_lapsed = self
+            .pools()
+            .look(move |connection| {
+                Box::pin(registration::has_lapsed(connection, now, forgotten_before))
+            })
+            .await?;
+        if !has_lapsed {
+            return Ok(SweptNodes::default());
+        }
+        let swept = self
+            .pools()
+            .write(move |tx| Box::pin(registration::sweep(tx, now, forgotten_before)))
+            .await?;
+        if !swept.forgotten.is_empty() {
+            self.bell().ring(Change::NODES);
+        }
+        Ok(swept)
     }
 
     async fn list_nodes(&self) -> Result<Vec<Node>, StoreError> {
         self.pools()
             .look(move |connection| Box::pin(node::list(connection)))
+            .await
+    }
+
+    async fn find_node(&self, name: &str) -> Result<Option<Node>, StoreError> {
+        let name = name.to_owned();
+        self.pools()
+            .look(move |connection| Box::pin(node::find(connection, name)))
+            .await
+    }
+
+    async fn find_node_at_work(&self, attempt: AttemptId) -> Result<Option<Node>, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(node::find_at_work(connection, attempt)))
             .await
     }
 

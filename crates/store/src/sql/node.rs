@@ -9,20 +9,35 @@ use crate::{
     store::StoreError,
 };
 
-/// A node that moved to another address is another machine.
+/// A node that moved to another address is another machine. One that had registered is listed from
+/// now on.
 const UPSERT: &str = "
     INSERT INTO nodes (name, url) VALUES ($1, $2)
-    ON CONFLICT (name) DO UPDATE SET url = excluded.url, state = 'unknown'
-    WHERE nodes.url <> excluded.url";
+    ON CONFLICT (name) DO UPDATE SET url = excluded.url, seen_at = NULL, registered_until = NULL,
+        state = CASE nodes.url WHEN excluded.url THEN nodes.state ELSE 'unknown' END
+    WHERE nodes.url <> excluded.url OR nodes.registered_until IS NOT NULL";
 
 /// In order, as the insertions below are: two gateways that start at once do not block each other.
-const NAMES: &str = "SELECT name FROM nodes ORDER BY name";
+const NAMES: &str = "SELECT name FROM nodes WHERE registered_until IS NULL ORDER BY name";
 
 const REMOVE: &str = "DELETE FROM nodes WHERE name = $1";
 
-const LIST: &str = "
-    SELECT name, url, state, providers, attempt, hold_until, faults, drained FROM nodes
-    ORDER BY name";
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            "SELECT name, url, state, providers, attempt, hold_until, faults, drained, seen_at,
+                registered_until
+             FROM nodes ",
+            $which
+        )
+    };
+}
+
+const LIST: &str = select!("ORDER BY name");
+
+pub(crate) const FIND: &str = select!("WHERE name = $1");
+
+pub(crate) const FIND_AT_WORK: &str = select!("WHERE attempt = $1");
 
 const SET_STATE: &str = "
     UPDATE nodes SET state = $2, providers = $3 WHERE name = $1";
@@ -70,6 +85,23 @@ pub(super) async fn sync(
 pub(super) async fn list(connection: &mut Connection<'_>) -> Result<Vec<Node>, StoreError> {
     let rows: Vec<NodeRow> = query(LIST).fetch_all(connection).await?;
     rows.into_iter().map(Node::try_from).collect()
+}
+
+pub(super) async fn find(
+    connection: &mut Connection<'_>,
+    name: String,
+) -> Result<Option<Node>, StoreError> {
+    let row: Option<NodeRow> = query(FIND).bind(name).fetch_optional(connection).await?;
+    row.map(Node::try_from).transpose()
+}
+
+pub(super) async fn find_at_work(
+    connection: &mut Connection<'_>,
+    attempt: AttemptId,
+) -> Result<Option<Node>, StoreError> {
+    let find = query(FIND_AT_WORK).bind(attempt.to_string());
+    let row: Option<NodeRow> = find.fetch_optional(connection).await?;
+    row.map(Node::try_from).transpose()
 }
 
 pub(super) async fn set_state(

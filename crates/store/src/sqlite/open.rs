@@ -55,6 +55,11 @@ pub(super) const MIGRATIONS: Migrations = &[
         "webhooks",
         include_str!("../../migrations/sqlite/0005_webhooks.sql"),
     ),
+    (
+        7,
+        "registered nodes",
+        include_str!("../../migrations/sqlite/0007_registered_nodes.sql"),
+    ),
 ];
 
 /// The connection that writes and those that read; in memory they are the same one.

@@ -19,7 +19,7 @@ use crate::{
     file::check_reading,
     fixture::{
         account_id, at, balance, dispatch, dispatch_one, error, inputs, job_id, many_jobs, new_job,
-        output, prepare, ready_nodes, rich_account, submit,
+        output, prepare, ready_nodes, rich_account, spec, submit,
     },
     place::Place,
 };
@@ -127,6 +127,7 @@ async fn hear(changes: &mut Changes, mut missing: Change) {
         missing.submitted &= !heard.submitted;
         missing.due &= !heard.due;
         missing.ended &= !heard.ended;
+        missing.nodes &= !heard.nodes;
     }
 }
 
@@ -160,6 +161,13 @@ async fn a_gateway_hears_what_another_did() {
         ..nothing
     };
     hear(&mut changes, ended).await;
+    let node = spec("a");
+    here.register_node(&node, at(9), at(3)).await.unwrap();
+    let nodes = Change {
+        nodes: true,
+        ..nothing
+    };
+    hear(&mut changes, nodes).await;
 }
 
 #[tokio::test]
@@ -178,6 +186,7 @@ async fn a_gateway_that_lost_its_ear_looks_at_everything() {
         submitted: true,
         due: true,
         ended: true,
+        nodes: true,
     };
     hear(&mut changes, everything).await;
 

@@ -6,6 +6,7 @@ mod idempotency;
 mod job;
 mod key;
 mod node;
+mod registration;
 mod settle;
 mod sweep;
 mod webhook;
@@ -129,6 +130,15 @@ macro_rules! conformance {
                     a_drained_node_is_given_nothing_more,
                     an_unconfigured_node_is_passed_over,
                     a_removed_node_leaves_its_sample_to_the_lease,
+                }
+                registration {
+                    a_registered_node_is_given_work_until_its_lease_ends,
+                    a_name_is_its_nodes_until_that_is_gone,
+                    a_configured_name_is_never_given_away,
+                    a_list_leaves_registered_nodes_alone,
+                    a_node_that_leaves_frees_its_name_and_ends_its_work,
+                    a_lost_node_is_forgotten_once_it_works_on_nothing,
+                    a_node_is_found_by_its_name_and_by_its_work,
                 }
             }
         }

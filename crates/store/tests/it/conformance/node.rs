@@ -24,6 +24,7 @@ pub(super) async fn the_list_follows_the_configuration(store: &dyn Store) {
         hold_until: Timestamp::from_millis(0),
         faults: 0,
         drained: false,
+        registration: None,
     };
     assert_eq!(nodes[0], fresh);
     assert_eq!(nodes[1].name, "b");
