@@ -9,7 +9,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageResult, RgbaImage};
 
 use crate::format::describe_unknown;
-use crate::{Format, PictureError, colour, jpeg};
+use crate::{Format, PictureError, colour, jpeg, webp};
 
 /// What is accepted. Both limits are checked before a pixel is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +139,9 @@ fn start<'a>(
             (Box::new(decoder), animated)
         }
         Format::Jpeg => (Box::new(open_jpeg(bytes).map_err(damage)?), false),
+        Format::Webp if !webp::holds_its_metadata(bytes) => {
+            return Err(PictureError::Truncated { format });
+        }
         Format::Webp => {
             let decoder = WebPDecoder::new(stream).map_err(damage)?;
             let animated = decoder.has_animation();

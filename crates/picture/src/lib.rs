@@ -38,6 +38,7 @@ mod jpeg;
 pub mod mask;
 pub mod resize;
 mod text;
+mod webp;
 
 pub use decode::{Header, Limits, decode, probe};
 pub use encode::{encode_jpeg, encode_png};

@@ -264,3 +264,27 @@ fn damaged_pixels_are_refused() {
         "{error}"
     );
 }
+
+#[test]
+fn metadata_that_a_file_only_claims_to_have_takes_no_memory() {
+    for name in [*b"EXIF", *b"ICCP"] {
+        for more in [2, 0xffff_ff00] {
+            let file = file::webp_claiming(name, more);
+            let refused = probe(&file, &Limits::default());
+            assert!(
+                matches!(refused, Err(PictureError::Truncated { .. })),
+                "{refused:?}"
+            );
+        }
+    }
+    let turned = decode(&file::webp_claiming(*b"EXIF", 0), &Limits::default()).unwrap();
+    assert_eq!(turned.dimensions(), (16, 24));
+    // What nobody reads may be missing.
+    assert!(
+        decode(
+            &file::webp_claiming(*b"XMP ", 0xffff_ff00),
+            &Limits::default()
+        )
+        .is_ok()
+    );
+}

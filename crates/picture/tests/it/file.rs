@@ -108,6 +108,18 @@ pub(crate) fn animated_webp() -> Vec<u8> {
     riff_chunk(*b"RIFF", &body)
 }
 
+/// A WebP file with this metadata chunk, which claims to have so many bytes more than it has.
+pub(crate) fn webp_claiming(name: [u8; 4], more: u32) -> Vec<u8> {
+    let mut chunk = riff_chunk(name, &exif(6));
+    let size = u32::from_le_bytes(chunk[4..8].try_into().unwrap());
+    chunk[4..8].copy_from_slice(&(size + more).to_le_bytes());
+    let mut body = b"WEBP".to_vec();
+    body.extend(riff_chunk(*b"VP8X", &[0, 0, 0, 0, 23, 0, 0, 15, 0, 0]));
+    body.extend(&webp()[12..]);
+    body.extend(chunk);
+    riff_chunk(*b"RIFF", &body)
+}
+
 fn riff_chunk(name: [u8; 4], payload: &[u8]) -> Vec<u8> {
     let mut chunk = name.to_vec();
     chunk.extend(u32::try_from(payload.len()).unwrap().to_le_bytes());
