@@ -13,6 +13,7 @@ use crate::{
     random::{Random, SystemRandom},
     rate::{MemoryRates, Rates},
     route::body::BodyBudget,
+    stranger::Strangers,
     wake::Wake,
 };
 
@@ -34,6 +35,8 @@ pub struct App {
     pub wake: Wake,
     /// How many requests each account made lately.
     pub rates: Arc<dyn Rates>,
+    /// How often each address came without a valid key.
+    pub(crate) strangers: Strangers,
     /// How much memory the bodies of requests may take together.
     pub(crate) bodies: BodyBudget,
     /// How much memory the results of nodes may take together: apart from the former, so that
@@ -52,6 +55,7 @@ impl App {
             links: LinkSigner::new(&config.secrets.link_signing_key),
             bodies: BodyBudget::for_requests(&config.limits),
             results: BodyBudget::for_results(&config.limits),
+            strangers: Strangers::new(config.limits.failures_per_minute),
             darkroom: Darkroom::default(),
             draining: CancellationToken::new(),
             clock: Arc::new(SystemClock),

@@ -41,7 +41,7 @@ impl NewSecret {
     }
 
     /// What the store keeps.
-    pub fn hash(&self) -> [u8; 32] {
+    pub fn hash(&self) -> KeyHash {
         hash(&self.0)
     }
 
@@ -51,8 +51,11 @@ impl NewSecret {
     }
 }
 
+/// What the store keeps of a secret: its SHA-256.
+pub type KeyHash = [u8; 32];
+
 /// What the store keeps of a secret.
-pub fn hash(secret: &str) -> [u8; 32] {
+pub fn hash(secret: &str) -> KeyHash {
     Sha256::digest(secret.as_bytes()).into()
 }
 
@@ -65,21 +68,30 @@ pub struct Caller {
     pub account: Account,
 }
 
-/// Who a request with these headers comes from.
-pub async fn authenticate(
-    headers: &HeaderMap,
+/// The key that a request with these headers carries. What is not shaped like one is refused
+/// without asking the store.
+pub(crate) fn read_key(headers: &HeaderMap) -> Result<KeyHash, ApiError> {
+    let secret = bearer(headers)?;
+    if secret.len() == LENGTH && secret.starts_with(PREFIX) {
+        Ok(hash(secret))
+    } else {
+        Err(not_valid())
+    }
+}
+
+/// Whose key this is.
+pub(crate) async fn find_caller(
+    key: &KeyHash,
     store: &dyn Store,
     now: Timestamp,
 ) -> Result<Caller, ApiError> {
-    let secret = bearer(headers)?;
-    let wrong = || ApiError::unauthorized("the API key is not valid: it may be revoked or expired");
-    // What is not shaped like a key is refused without asking the store.
-    if secret.len() != LENGTH || !secret.starts_with(PREFIX) {
-        return Err(wrong());
-    }
-    let found = store.find_account_by_key(&hash(secret), now).await?;
-    let (key, account) = found.ok_or_else(wrong)?;
+    let found = store.find_account_by_key(key, now).await?;
+    let (key, account) = found.ok_or_else(not_valid)?;
     Ok(Caller { key, account })
+}
+
+fn not_valid() -> ApiError {
+    ApiError::unauthorized("the API key is not valid: it may be revoked or expired")
 }
 
 /// The token of `Authorization: Bearer <token>`.

@@ -72,6 +72,11 @@ impl ApiError {
         Self::new(ApiErrorCode::UnauthorizedAccess, message)
     }
 
+    /// Whether it is that there is no key, or not a valid one.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+    }
+
     /// 403: the link was not made by us.
     pub fn forged_link() -> Self {
         Self::unauthorized("the link is not valid: ask for the job's status to get a new one")
@@ -126,6 +131,13 @@ impl ApiError {
     pub fn rate_limited(limit: u32, reset: Duration) -> Self {
         let message = format!("more than {limit} requests in a minute: wait for the next window");
         Self::new(ApiErrorCode::RateLimitExceeded, message).retry_after(reset)
+    }
+
+    /// 429: too many requests without a valid key.
+    pub fn too_many_failures(again: Duration) -> Self {
+        let message = "too many requests without a valid API key came from your address: check \
+                       the key, and wait";
+        Self::new(ApiErrorCode::RateLimitExceeded, message).retry_after(again)
     }
 
     /// 429: more large bodies than there is memory for.

@@ -6,6 +6,7 @@
 //! | [`config`] | how a gateway is set up |
 //! | [`auth`] | API keys and who a request comes from |
 //! | [`rate`] | how many requests an account may make |
+//! | `stranger` | how often an address may come without a valid key |
 //! | [`error`] | the one type that becomes an error answer |
 //! | [`route`] | the routes of the public listener |
 //! | [`fetch`] | pictures from addresses that strangers name |
@@ -51,6 +52,7 @@
 
 pub mod app;
 pub mod auth;
+mod bounded;
 pub mod callback;
 pub mod clock;
 pub mod config;
@@ -61,12 +63,14 @@ mod failpoint;
 pub mod fetch;
 pub mod gateway;
 pub mod listener;
+mod origin;
 mod pace;
 mod place;
 mod prepare;
 pub mod random;
 pub mod rate;
 pub mod route;
+mod stranger;
 mod sweep;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Sockets: connection limits, timeouts, a graceful end.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -15,8 +15,9 @@ use tokio::{
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
+use tower_http::add_extension::AddExtension;
 
-use crate::config::LimitConfig;
+use crate::{config::LimitConfig, origin::Peer};
 
 /// How long to wait before accepting again when the process has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -44,11 +45,12 @@ pub async fn serve(
             () = stop.cancelled() => break,
             accepted = accept(&listener, &slots) => accepted,
         };
-        let Ok((stream, slot)) = accepted else {
+        let Ok((stream, peer, slot)) = accepted else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let service = TowerToHyperService::new(router.clone());
+        let service = AddExtension::new(router.clone(), Peer(peer.ip()));
+        let service = TowerToHyperService::new(service);
         // Who asks and does not read would keep its place for ever.
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(limits.write_idle.duration()));
@@ -67,10 +69,10 @@ pub async fn serve(
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await;
     let slot = slot.expect("BUG: the semaphore is never closed");
-    let (stream, _) = listener.accept().await.inspect_err(|error| {
+    let (stream, peer) = listener.accept().await.inspect_err(|error| {
         tracing::warn!(%error, "a connection could not be accepted");
     })?;
     // Answers are small and written whole: there is nothing to be gained by collecting them.
@@ -78,7 +80,7 @@ async fn accept(
         // It was closed meanwhile, which reading from it will tell.
         tracing::debug!(%error, "a connection is slower than it could be");
     }
-    Ok((stream, slot))
+    Ok((stream, peer, slot))
 }
 
 async fn finish(open: GracefulShutdown, within: Duration) {

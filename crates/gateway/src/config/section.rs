@@ -1,6 +1,6 @@
 //! The sections.
 
-use std::path::PathBuf;
+use std::{num::NonZeroU32, path::PathBuf};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,9 @@ use tryon_core::{secret::Secret, time::Seconds};
 use url::Url;
 
 const MIB: usize = 1024 * 1024;
+
+/// A client that polls every 2 seconds with a key that was revoked fails 30 times a minute.
+const FAILURES: NonZeroU32 = NonZeroU32::new(120).expect("BUG: it is not 0");
 
 /// `server`: where the gateway listens and what clients call it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +23,9 @@ pub struct ServerConfig {
     /// What clients call it: links to outputs start with this. `http://<host>:<port>` where
     /// absent; name it when a proxy stands in front.
     pub public_url: Option<Url>,
+    /// Networks of the proxies in front, such as `10.1.0.0/16`: of the addresses that they name in
+    /// `X-Forwarded-For`, the last one outside of these networks is taken for the client's.
+    pub trusted_proxies: Vec<IpNet>,
     /// The address of the listener that nodes report to. Nobody else needs to reach it.
     pub internal_host: String,
     /// Its port; 0 lets the system choose one.
@@ -32,6 +38,7 @@ impl Default for ServerConfig {
             host: "127.0.0.1".to_owned(),
             port: 8080,
             public_url: None,
+            trusted_proxies: Vec::new(),
             internal_host: "127.0.0.1".to_owned(),
             internal_port: 8081,
         }
@@ -260,6 +267,9 @@ pub struct LimitConfig {
     pub buffered_bytes: usize,
     /// How long a request waits for its share of that memory before it is refused.
     pub buffer_wait: Seconds,
+    /// Requests without a valid key that an address, or the 64 bits of an IPv6 one, may make in a
+    /// minute before more of them are refused unseen. Keys that work are not concerned.
+    pub failures_per_minute: NonZeroU32,
     /// Connections that may be open at the same time; others wait to be accepted.
     pub connections: usize,
     /// How long a request's head may take.
@@ -284,6 +294,7 @@ impl Default for LimitConfig {
             body_bytes: 56 * MIB,
             buffered_bytes: 512 * MIB,
             buffer_wait: Seconds::new(10),
+            failures_per_minute: FAILURES,
             connections: 4096,
             header_timeout: Seconds::new(10),
             body_idle: Seconds::new(15),

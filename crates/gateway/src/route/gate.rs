@@ -1,4 +1,4 @@
-//! Who may come in: key, then request limit, both before the body is read.
+//! Who may come in: address, key, then request limit, all before the body is read.
 
 use std::sync::Arc;
 
@@ -8,12 +8,14 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use tryon_core::limit::RateClass;
+use ipnet::IpNet;
+use tryon_core::{limit::RateClass, time::Timestamp};
 
 use crate::{
     app::App,
-    auth,
+    auth::{self, Caller, KeyHash},
     error::{ApiError, whole_seconds},
+    origin,
     rate::Allowance,
 };
 
@@ -33,7 +35,7 @@ pub(super) struct Gate {
     pub(super) class: RateClass,
 }
 
-/// Middleware that lets a request in with its [`Caller`](auth::Caller), and tells how it stands in
+/// Middleware that lets a request in with its [`Caller`], and tells how it stands in
 /// every answer.
 pub(super) async fn admit(
     State(Gate { app, class }): State<Gate>,
@@ -41,7 +43,9 @@ pub(super) async fn admit(
     next: Next,
 ) -> Response {
     let now = app.clock.now();
-    let caller = match auth::authenticate(request.headers(), &*app.store, now).await {
+    let from = origin::find_network(&request, &app.config.server.trusted_proxies);
+    let key = auth::read_key(request.headers());
+    let caller = match authenticate(&app, from, key, now).await {
         Ok(caller) => caller,
         Err(error) => return error.into_response(),
     };
@@ -57,6 +61,30 @@ pub(super) async fn admit(
     };
     describe(&allowance, response.headers_mut());
     response
+}
+
+/// Who a request comes from, unless its address has come too often without a valid key.
+async fn authenticate(
+    app: &App,
+    from: IpNet,
+    key: Result<KeyHash, ApiError>,
+    now: Timestamp,
+) -> Result<Caller, ApiError> {
+    let hash = key.as_ref().ok().copied();
+    let admitted = app.strangers.admit(from, hash.as_ref(), now);
+    admitted.map_err(ApiError::too_many_failures)?;
+    let caller = match key {
+        Ok(key) => auth::find_caller(&key, &*app.store, now).await,
+        Err(error) => Err(error),
+    };
+    match (&caller, hash) {
+        (Ok(_), Some(key)) => app.strangers.know(key),
+        (Err(error), _) if error.is_unauthorized() => {
+            app.strangers.count(from, hash.as_ref(), now);
+        }
+        _ => {}
+    }
+    caller
 }
 
 fn describe(allowance: &Allowance, headers: &mut HeaderMap) {

@@ -22,4 +22,5 @@ mod registration;
 mod several;
 mod slow;
 mod stage;
+mod stranger;
 mod webhook;
