@@ -51,6 +51,8 @@ mod delivery;
 mod ending;
 mod failpoint;
 mod form;
+#[doc(hidden)]
+pub mod fuzz;
 mod gpu;
 mod lingering;
 mod metric;

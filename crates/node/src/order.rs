@@ -41,9 +41,9 @@ pub(crate) struct Ids {
 /// A request whose fields are checked and whose pictures are not decoded yet.
 pub(crate) struct Order {
     provider: Provider,
-    config: JobConfig,
-    person: Bytes,
-    garment: Option<Bytes>,
+    pub(crate) config: JobConfig,
+    pub(crate) person: Bytes,
+    pub(crate) garment: Option<Bytes>,
 }
 
 /// A request that can be run.

@@ -62,7 +62,7 @@ impl Report {
         }
     }
 
-    fn check(self) -> Result<Self, ApiError> {
+    pub(super) fn check(self) -> Result<Self, ApiError> {
         if self.job_id.is_empty() {
             Err(ApiError::bad_request("the field `job_id` is missing"))
         } else {
@@ -92,7 +92,7 @@ impl From<ReadError> for ApiError {
 }
 
 /// The pieces of a body as they arrive.
-type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, ReadError>> + Send>>;
+pub(super) type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, ReadError>> + Send>>;
 
 /// The pieces of a body, each of which has to come in time.
 pub(super) fn chunks(body: Body, limits: &LimitConfig) -> Chunks {
@@ -170,7 +170,7 @@ fn is_urlencoded(kind: &str) -> bool {
     essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-async fn read_multipart(
+pub(super) async fn read_multipart(
     chunks: Chunks,
     boundary: String,
     limit: usize,
@@ -215,7 +215,7 @@ fn malformed(error: multer::Error, limit: usize) -> ApiError {
     }
 }
 
-async fn read_urlencoded(mut chunks: Chunks, limit: usize) -> Result<Report, ApiError> {
+pub(super) async fn read_urlencoded(mut chunks: Chunks, limit: usize) -> Result<Report, ApiError> {
     let mut text = BytesMut::new();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk?;

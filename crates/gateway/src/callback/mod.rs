@@ -12,6 +12,8 @@
 mod auth;
 mod failure;
 mod form;
+#[doc(hidden)]
+pub mod fuzz;
 mod hint;
 mod image;
 mod node;
