@@ -13,7 +13,7 @@ use object_store::{
     Attribute, Attributes, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
     local::LocalFileSystem, memory::InMemory, path::Path as ObjectPath,
 };
-use tryon_core::time::Timestamp;
+use tryon_core::{id::JobId, time::Timestamp};
 use url::Url;
 
 use crate::{
@@ -242,6 +242,46 @@ impl Blobs {
         signed.map(Some).map_err(access(key, "signed"))
     }
 
+    /// Every picture of a job.
+    pub async fn list_job(&self, job: JobId) -> Result<Vec<Key>, BlobError> {
+        let mut found = Vec::new();
+        for folder in Folder::ALL {
+            let prefix = self.below(&format!("{}/{job}", folder.as_str()));
+            let below = self.storage.list(Some(&prefix));
+            let keys: Vec<Option<Key>> = below
+                .map_ok(|meta| self.key_of(&meta))
+                .filter(|item| std::future::ready(!matches!(item, Err(error) if is_absent(error))))
+                .try_collect()
+                .await
+                .map_err(|source| BlobError::List { folder, source })?;
+            found.extend(keys.into_iter().flatten());
+        }
+        Ok(found)
+    }
+
+    /// Deletes every picture of a job, whoever knows of it, and what was begun of one.
+    pub async fn erase_job(&self, job: JobId) -> Result<(), BlobError> {
+        let found = self.list_job(job).await?;
+        self.delete(&found).await?;
+        let Some(root) = self.root.clone() else {
+            return Ok(());
+        };
+        let path = root.to_path_buf();
+        tokio::task::spawn_blocking(move || partial::erase_job(&root, job))
+            .await
+            .expect("BUG: erasing files does not panic")
+            .map_err(|source| BlobError::Folder { path, source })
+    }
+
+    /// Where they are: `disk`, `bucket` or `memory`.
+    pub const fn storage_name(&self) -> &'static str {
+        match (&self.root, &self.bucket) {
+            (Some(_), _) => "disk",
+            (None, Some(_)) => "bucket",
+            (None, None) => "memory",
+        }
+    }
+
     fn path(&self, key: &Key) -> ObjectPath {
         self.below(&key.to_string())
     }
@@ -339,7 +379,7 @@ fn create_private(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use tryon_core::{id::JobId, task::OutputFormat};
+    use tryon_core::task::OutputFormat;
 
     use super::*;
     use crate::key::Role;

@@ -6,7 +6,9 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use tryon_core::time::Timestamp;
+use tryon_core::{id::JobId, time::Timestamp};
+
+use crate::key::Folder;
 
 /// Removes files below `root` that were never finished and not touched since `older_than`.
 /// Returns how many there were.
@@ -21,6 +23,18 @@ pub(crate) fn erase(root: &Path, older_than: Timestamp) -> io::Result<usize> {
         };
     }
     Ok(erased)
+}
+
+/// Removes what was begun of a job's pictures, however lately: whoever still writes one fails.
+pub(crate) fn erase_job(root: &Path, job: JobId) -> io::Result<()> {
+    for folder in Folder::ALL {
+        let folder = root.join(folder.as_str()).join(job.to_string());
+        match erase(&folder, Timestamp::from_millis(i64::MAX)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => drop(result?),
+        }
+    }
+    Ok(())
 }
 
 fn erase_entry(entry: &fs::DirEntry, older_than: Timestamp) -> io::Result<usize> {

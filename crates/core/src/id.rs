@@ -118,6 +118,10 @@ hex_id! {
     /// One submission to the public API.
     JobId
 }
+hex_id! {
+    /// One request to erase what there is of a job or of an end user.
+    ErasureId
+}
 
 impl JobId {
     /// The sample of this job at `index`, counted from 0.

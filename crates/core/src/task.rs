@@ -322,6 +322,18 @@ pub enum TaskOptions {
 }
 
 impl TaskOptions {
+    /// The same without what the client said in its own words, or said of a body: the choices
+    /// among those that everybody has stay.
+    #[must_use]
+    pub fn without_words(mut self) -> Self {
+        match &mut self {
+            Self::Clothes { subcategory, .. } => *subcategory = None,
+            Self::Hairstyle { hair_color, .. } => *hair_color = None,
+            Self::Tattoo { placement, region } => (*placement, *region) = (None, None),
+        }
+        self
+    }
+
     /// Which task these are the options of.
     pub const fn task(&self) -> Task {
         match self {

@@ -298,7 +298,7 @@ impl Work {
             let (limits, stop) = (app.config.limits.clone(), stop.clone());
             tokio::spawn(async move { listener::serve(socket, router, &limits, stop).await })
         };
-        let public = serve(listeners.public, route::router(app), &self.stop_public);
+        let public = serve(listeners.public, route::router(outcomes), &self.stop_public);
         let internal = callback::router(reports);
         let internal = serve(listeners.internal, internal, &self.stop_internal);
         (public, internal)
@@ -329,6 +329,10 @@ impl Work {
         self.keep("leases", {
             let (outcomes, stop) = (outcomes.clone(), stop.clone());
             move || sweep::run_leases(outcomes.clone(), stop.clone())
+        });
+        self.keep("erasures", {
+            let (outcomes, stop) = (outcomes.clone(), stop.clone());
+            move || sweep::run_erasures(outcomes.clone(), stop.clone())
         });
         self.keep("orphans", {
             let (outcomes, stop) = (outcomes.clone(), stop.clone());

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
-use tryon_core::id::JobId;
+use tryon_core::id::{ErasureId, JobId};
 
 /// A source of randomness.
 pub trait Random: Send + Sync + 'static {
@@ -15,6 +15,13 @@ pub trait Random: Send + Sync + 'static {
         let mut bytes = [0; 12];
         self.fill(&mut bytes);
         JobId::from_bytes(bytes)
+    }
+
+    /// A fresh erasure id.
+    fn erasure_id(&self) -> ErasureId {
+        let mut bytes = [0; 12];
+        self.fill(&mut bytes);
+        ErasureId::from_bytes(bytes)
     }
 
     /// A seed for a request that names none. It has 32 bits, so that clients which keep numbers as

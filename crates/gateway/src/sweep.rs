@@ -21,6 +21,7 @@ use tryon_store::{Erasable, ExpiredLease, Node, NodeState, StoreError};
 use crate::{
     app::App,
     dispatch::{Outcomes, log_end},
+    erase::{self, EraseError},
     error::Chain,
     pace::{Backoff, rest, until_due},
 };
@@ -52,6 +53,8 @@ enum SweepError {
     Blob(#[from] BlobError),
     #[error(transparent)]
     Key(#[from] ParseKeyError),
+    #[error(transparent)]
+    Erase(#[from] EraseError),
 }
 
 /// Sweeps deadlines and pictures until it is told to stop.
@@ -212,11 +215,7 @@ async fn end_overdue(outcomes: &Outcomes, job: JobId, nodes: &[Node]) -> Result<
         return Ok(());
     }
     log_end(job, end.as_ref());
-    for node in nodes {
-        if let Some(attempt) = node.attempt.filter(|attempt| attempt.sample.job == job) {
-            outcomes.cancel(&node.name, attempt);
-        }
-    }
+    outcomes.cancel_job(job, nodes);
     Ok(())
 }
 
@@ -272,8 +271,7 @@ fn input_keys(job: JobId) -> [Key; 4] {
 async fn sweep_outputs(outcomes: &Outcomes) -> Result<bool, SweepError> {
     let app = &outcomes.app;
     let now = app.clock.now();
-    let ended_before = now - app.config.jobs.output_retention.duration();
-    let erasable = app.store.list_erasable_outputs(ended_before, BATCH).await?;
+    let erasable = app.store.list_erasable_outputs(now, BATCH).await?;
     let mut all = All::default();
     for erasable in &erasable {
         all.note(erase_outputs(app, erasable).await);
@@ -289,6 +287,27 @@ async fn erase_outputs(app: &App, Erasable { job, keys }: &Erasable) -> Result<(
     app.store.mark_outputs_erased(*job, app.clock.now()).await?;
     tracing::info!(%job, "outputs were erased");
     Ok(())
+}
+
+// ── erasures ───────────────────────────────────────────────────────────────────────────────────
+
+/// Goes on with erasures that were cut short until it is told to stop. Apart from the rest, because
+/// one may be of many jobs, and deadlines do not wait.
+pub(crate) async fn run_erasures(outcomes: Outcomes, stop: CancellationToken) {
+    // Nobody rings: whoever asks for one works on it.
+    let bell = Notify::new();
+    repeat(&outcomes, &stop, &bell, || sweep_erasures(&outcomes)).await;
+}
+
+async fn sweep_erasures(outcomes: &Outcomes) -> Result<bool, SweepError> {
+    let app = &outcomes.app;
+    let due = app.store.list_due_erasures(app.clock.now(), BATCH).await?;
+    let mut all = All::default();
+    for erasure in &due {
+        all.note(erase::resume(outcomes, erasure).await);
+    }
+    all.done()?;
+    Ok(is_full(&due))
 }
 
 // ── pictures without a job ─────────────────────────────────────────────────────────────────────

@@ -1,11 +1,11 @@
 //! What goes into the store and comes out of it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tryon_core::{
     error::JobError,
-    id::{AccountId, AttemptId, JobId, KeyId, SampleId},
+    id::{AccountId, AttemptId, ErasureId, JobId, KeyId, SampleId},
     job::{JobEnd, JobState, SampleState},
     ledger::Balance,
     limit::Limits,
@@ -24,6 +24,8 @@ pub struct Account {
     pub balance: Balance,
     /// What it may do.
     pub limits: Limits,
+    /// How long its outputs are kept, where that is not what the configuration says.
+    pub output_retention: Option<Duration>,
     /// Jobs of it that have not ended.
     pub open_jobs: u32,
     /// When it was made.
@@ -74,14 +76,17 @@ pub enum Source {
     Url(String),
     /// Sent along with the request and kept under this key.
     Blob(String),
+    /// Not to be known any more.
+    Erased,
 }
 
 impl Source {
-    /// What request history keeps of it: its URL, or the literal `<base64>`.
+    /// What request history keeps of it: its URL, or the literal `<base64>` or `<erased>`.
     pub fn history(&self) -> &str {
         match self {
             Self::Url(url) => url,
             Self::Blob(_) => "<base64>",
+            Self::Erased => "<erased>",
         }
     }
 }
@@ -142,6 +147,15 @@ pub struct Submission {
     pub job: JobId,
 }
 
+/// How long the outputs of a job are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// From the job's end on, at most.
+    pub longest: Duration,
+    /// Whether one goes as soon as it was downloaded.
+    pub once: bool,
+}
+
 /// A job to be accepted.
 #[derive(Debug, Clone)]
 pub struct NewJob {
@@ -163,6 +177,10 @@ pub struct NewJob {
     pub idempotency: Option<Idempotency>,
     /// Who is told of its end.
     pub webhook_url: Option<String>,
+    /// A digest of what its client calls the person that it is for.
+    pub end_user: Option<[u8; 32]>,
+    /// How long its outputs are kept.
+    pub retention: Retention,
 }
 
 /// A job as its owner sees it.
@@ -190,6 +208,8 @@ pub struct Job {
     pub deadline: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// How long its outputs are kept.
+    pub retention: Retention,
     /// When its outputs were erased.
     pub outputs_erased_at: Option<Timestamp>,
 }
@@ -205,7 +225,7 @@ pub struct Sample {
     pub seed: u64,
     /// The number of its latest attempt; 0 before the first.
     pub attempt: u32,
-    /// Its image.
+    /// Its image; none is known of a job that was erased.
     pub output: Option<Output>,
     /// Why it failed.
     pub error: Option<JobError>,
@@ -436,6 +456,45 @@ pub struct Erasable {
     pub job: JobId,
     /// Where they are kept.
     pub keys: Vec<String>,
+}
+
+/// What is to be erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// A job.
+    Job(JobId),
+    /// Every job for an end user, by the digest that they were submitted with.
+    EndUser([u8; 32]),
+}
+
+/// An erasure to begin.
+#[derive(Debug, Clone, Copy)]
+pub struct NewErasure {
+    /// Its id, unless the same was begun before.
+    pub id: ErasureId,
+    /// Who asks.
+    pub account: AccountId,
+    /// Of what.
+    pub subject: Subject,
+}
+
+/// An erasure, as its receipt says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erasure {
+    /// Its id.
+    pub id: ErasureId,
+    /// Who asked.
+    pub account: AccountId,
+    /// The job, where it is of one.
+    pub job: Option<JobId>,
+    /// When it was asked for first.
+    pub requested_at: Timestamp,
+    /// When the last of it was gone.
+    pub finished_at: Option<Timestamp>,
+    /// Jobs that were erased so far.
+    pub jobs: u64,
+    /// Pictures that were erased with them, by the first part of their keys.
+    pub pictures: BTreeMap<String, u64>,
 }
 
 /// A promise of the ledger that does not hold.

@@ -2,7 +2,7 @@
 //!
 //! Every backend keeps the same columns, so these types know of no backend.
 
-use std::{str::FromStr, time::Duration};
+use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
 use sqlx::FromRow;
 use tryon_core::{
@@ -18,8 +18,8 @@ use tryon_core::{
 use crate::{
     matching::IdleNode,
     record::{
-        Account, Assignment, ExpiredLease, Job, Key, Node, NodeState, Output, Pair, Plan,
-        Preparation, Registration, Request, Sample, Source, Submission,
+        Account, Assignment, Erasure, ExpiredLease, Job, Key, Node, NodeState, Output, Pair, Plan,
+        Preparation, Registration, Request, Retention, Sample, Source, Submission,
     },
     store::StoreError,
     webhook::{Webhook, WebhookAnswer, WebhookClaim, WebhookState, WebhookTry},
@@ -64,6 +64,11 @@ fn time(value: Option<i64>) -> Option<Timestamp> {
     value.map(Timestamp::from_millis)
 }
 
+/// The milliseconds in this column.
+fn duration(column: &'static str, millis: i64) -> Result<Duration, StoreError> {
+    number(column, millis).map(Duration::from_millis)
+}
+
 /// The error in this pair of columns.
 fn error(
     column: &'static str,
@@ -106,6 +111,7 @@ pub(crate) struct AccountRow {
     status_per_minute: i64,
     credits_per_minute: i64,
     concurrent_jobs: i64,
+    output_retention: Option<i64>,
     created_at: i64,
 }
 
@@ -123,6 +129,10 @@ impl TryFrom<AccountRow> for Account {
                 credits_per_minute: number("accounts.credits_per_minute", row.credits_per_minute)?,
                 concurrent_jobs: number("accounts.concurrent_jobs", row.concurrent_jobs)?,
             },
+            output_retention: row
+                .output_retention
+                .map(|millis| duration("accounts.output_retention", millis))
+                .transpose()?,
             open_jobs: number("accounts.open_jobs", row.open_jobs)?,
             created_at: Timestamp::from_millis(row.created_at),
         })
@@ -207,6 +217,8 @@ pub(crate) struct JobRow {
     created_at: i64,
     deadline: i64,
     ended_at: Option<i64>,
+    output_retention: i64,
+    outputs_once: bool,
     outputs_erased_at: Option<i64>,
 }
 
@@ -232,6 +244,10 @@ impl TryFrom<JobRow> for Job {
             created_at: Timestamp::from_millis(row.created_at),
             deadline: Timestamp::from_millis(row.deadline),
             ended_at: time(row.ended_at),
+            retention: Retention {
+                longest: duration("jobs.output_retention", row.output_retention)?,
+                once: row.outputs_once,
+            },
             outputs_erased_at: time(row.outputs_erased_at),
         })
     }
@@ -244,8 +260,13 @@ pub(crate) struct SampleRow {
     sample_state: String,
     seed: i64,
     attempt: i64,
+    /// `null` in JSON where it was erased.
     #[sqlx(json(nullable))]
-    output: Option<Output>,
+    #[expect(
+        clippy::option_option,
+        reason = "no output yet, and one that was erased"
+    )]
+    output: Option<Option<Output>>,
     sample_error_name: Option<String>,
     sample_error_message: Option<String>,
 }
@@ -257,7 +278,7 @@ impl SampleRow {
             state: named("samples.state", &self.sample_state, SampleState::from_name)?,
             seed: self.seed.cast_unsigned(),
             attempt: number("samples.attempt", self.attempt)?,
-            output: self.output,
+            output: self.output.flatten(),
             error: error(
                 "samples.error_name",
                 self.sample_error_name,
@@ -615,4 +636,44 @@ pub(crate) fn gather_webhooks(rows: Vec<WebhookRow>) -> Result<Vec<Webhook>, Sto
         }
     }
     Ok(webhooks)
+}
+/// What an erasure has to know of a job.
+#[derive(FromRow)]
+pub(crate) struct ErasableRow {
+    pub(crate) erasure_id: String,
+    #[sqlx(json)]
+    pub(crate) request: Request,
+    #[sqlx(json)]
+    pub(crate) sources: Pair<Source>,
+    #[sqlx(json(nullable))]
+    pub(crate) pictures: Option<Vec<String>>,
+}
+
+#[derive(FromRow)]
+pub(crate) struct ErasureRow {
+    id: String,
+    account_id: String,
+    job_id: Option<String>,
+    requested_at: i64,
+    finished_at: Option<i64>,
+    jobs: i64,
+    #[sqlx(json)]
+    pictures: BTreeMap<String, u64>,
+}
+
+impl TryFrom<ErasureRow> for Erasure {
+    type Error = StoreError;
+
+    fn try_from(row: ErasureRow) -> Result<Self, StoreError> {
+        let job = row.job_id.as_deref();
+        Ok(Self {
+            id: parse("erasures.id", &row.id)?,
+            account: parse("erasures.account_id", &row.account_id)?,
+            job: job.map(|id| parse("erasures.job_id", id)).transpose()?,
+            requested_at: Timestamp::from_millis(row.requested_at),
+            finished_at: time(row.finished_at),
+            jobs: number("erasures.jobs", row.jobs)?,
+            pictures: row.pictures,
+        })
+    }
 }

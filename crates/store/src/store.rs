@@ -1,9 +1,11 @@
 //! What every backend promises.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use tryon_core::{
     error::JobError,
-    id::{AccountId, AttemptId, JobId, KeyId},
+    id::{AccountId, AttemptId, ErasureId, JobId, KeyId},
     job::JobEnd,
     ledger::{Balance, OutOfCredits, Pool},
     limit::Limits,
@@ -13,9 +15,9 @@ use tryon_core::{
 
 use crate::change::Changes;
 use crate::record::{
-    Account, Assignment, Erasable, ExpiredLease, Job, JobPage, Key, Lost, NewJob, NewKey, Node,
-    NodeSpec, NodeState, Output, Pair, Preparation, Registered, Settled, Submission, SweptNodes,
-    Violation,
+    Account, Assignment, Erasable, Erasure, ExpiredLease, Job, JobPage, Key, Lost, NewErasure,
+    NewJob, NewKey, Node, NodeSpec, NodeState, Output, Pair, Preparation, Registered, Settled,
+    Submission, SweptNodes, Violation,
 };
 use crate::webhook::{Webhook, WebhookClaim, WebhookPage, WebhookTry, WebhookVerdict};
 
@@ -99,6 +101,14 @@ pub trait Store: Send + Sync + 'static {
 
     /// Replaces an account's limits.
     async fn set_limits(&self, id: AccountId, limits: Limits) -> Result<(), StoreError>;
+
+    /// Keeps the outputs of the account's jobs for this long, or for as long as the configuration
+    /// says. It counts for jobs that are submitted from now on.
+    async fn set_output_retention(
+        &self,
+        id: AccountId,
+        retention: Option<Duration>,
+    ) -> Result<(), StoreError>;
 
     /// Gives credits: one ledger row. Returns the balance afterwards.
     async fn grant_credits(
@@ -302,15 +312,76 @@ pub trait Store: Send + Sync + 'static {
     /// The inputs of an ended job are gone.
     async fn mark_inputs_erased(&self, job: JobId, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Completed jobs that ended before `ended_before` and whose outputs are not erased yet.
+    /// Completed jobs whose outputs were to be kept until before `now` and are not erased yet.
     async fn list_erasable_outputs(
         &self,
-        ended_before: Timestamp,
+        now: Timestamp,
         limit: u32,
     ) -> Result<Vec<Erasable>, StoreError>;
 
     /// The outputs of a job are gone.
     async fn mark_outputs_erased(&self, job: JobId, now: Timestamp) -> Result<(), StoreError>;
+
+    // ── erasure ────────────────────────────────────────────────────────────────────────────────
+
+    /// Begins to erase. The id of the erasure that there is already, where the job has one or that
+    /// of the end user has not finished; `None` when the account has no such job. Until `due_at`
+    /// the caller has it to itself.
+    async fn begin_erasure(
+        &self,
+        erasure: NewErasure,
+        due_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<ErasureId>, StoreError>;
+
+    /// At most `limit` jobs of an erasure that are not erased yet, ended or not, which the caller
+    /// has to itself until `due_at`. Jobs that the end user was given since it began are among
+    /// them.
+    async fn claim_erasure(
+        &self,
+        id: ErasureId,
+        limit: u32,
+        due_at: Timestamp,
+    ) -> Result<Vec<JobId>, StoreError>;
+
+    /// Takes note of pictures before they are deleted, so that whoever goes on after a crash knows
+    /// of them. Those that were noted before stay so.
+    async fn note_pictures(&self, job: JobId, keys: &[String]) -> Result<(), StoreError>;
+
+    /// The pictures of an ended job are gone: forgets all that is personal of it, and counts it in
+    /// its erasure. Nothing happens for a job that has not ended, is not to be erased or is erased.
+    async fn forget_job(&self, job: JobId, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Finishes an erasure of which nothing is left, and looks at it again at `due_at`. Returns how
+    /// it stands, and `None` when there is none. What was deleted is then gone from the files of
+    /// the database too, as far as that is in its power.
+    async fn finish_erasure(
+        &self,
+        id: ErasureId,
+        due_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<Erasure>, StoreError>;
+
+    /// The erasure of this id, whoever asked for it.
+    async fn find_erasure(&self, id: ErasureId) -> Result<Option<Erasure>, StoreError>;
+
+    /// Erasures that fell due, oldest first: to be gone on with, or to be looked at again.
+    async fn list_due_erasures(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Erasure>, StoreError>;
+
+    /// Erased jobs of an erasure after this one, by id.
+    async fn list_erased_jobs(
+        &self,
+        id: ErasureId,
+        after: Option<JobId>,
+        limit: u32,
+    ) -> Result<Vec<JobId>, StoreError>;
+
+    /// A finished erasure was looked at again.
+    async fn close_erasure(&self, id: ErasureId) -> Result<(), StoreError>;
 
     /// When the next sample, message, lease (also that of a preparation), deadline or end of a
     /// node's hold falls due after `now`, so that nobody polls for it.

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::{
     ImageSource, RequestFault, Submission, Text, Whole,
-    submission::{named, samples, words},
+    submission::{find_end_user, named, samples, words},
     webhook::webhook_url,
 };
 
@@ -54,6 +54,11 @@ pub struct ClothesRequest<'a> {
     #[serde(default)]
     #[schema(value_type = Option<u64>, example = 42)]
     pub seed: Option<Whole>,
+    /// What you call the person that it is for, 1 to 255 characters: by it all that there is of them
+    /// can be erased. It is not kept as it is.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 255, example = "customer-1042")]
+    pub end_user_id: Option<Text<'a>>,
     /// Whether the person need not be segmented first (default `true`).
     #[serde(default)]
     pub segmentation_free: Option<bool>,
@@ -89,6 +94,7 @@ impl<'a> ClothesRequest<'a> {
             samples: samples(self.num_samples)?,
             seed: self.seed.map(|Whole(seed)| seed),
             webhook_url: webhook_url(self.webhook_url.as_ref())?,
+            end_user: find_end_user(self.end_user_id.as_ref())?,
             person: ImageSource::require("model_image", self.model_image)?,
             garment: Some(ImageSource::require("garment_image", self.garment_image)?),
         })

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::{
     ImageSource, RequestFault, Submission, Text, Whole,
-    submission::{named, samples, words},
+    submission::{find_end_user, named, samples, words},
     webhook::webhook_url,
 };
 
@@ -42,6 +42,11 @@ pub struct HairstyleRequest<'a> {
     #[serde(borrow, default)]
     #[schema(value_type = Option<String>, example = "https://shop.example/tryon-ended")]
     pub webhook_url: Option<Text<'a>>,
+    /// What you call the person that it is for, 1 to 255 characters: by it all that there is of them
+    /// can be erased. It is not kept as it is.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 255, example = "customer-1042")]
+    pub end_user_id: Option<Text<'a>>,
 }
 
 impl<'a> HairstyleRequest<'a> {
@@ -68,6 +73,7 @@ impl<'a> HairstyleRequest<'a> {
             samples: samples(self.num_samples)?,
             seed: self.seed.map(|Whole(seed)| seed),
             webhook_url: webhook_url(self.webhook_url.as_ref())?,
+            end_user: find_end_user(self.end_user_id.as_ref())?,
             person: ImageSource::require("face_image", self.face_image)?,
             garment: None,
         })

@@ -26,10 +26,12 @@
 
 mod answer;
 mod clothes;
+mod erasure;
 mod fault;
 mod field;
 mod hairstyle;
 mod image;
+mod moment;
 mod submission;
 mod tattoo;
 mod webhook;
@@ -37,12 +39,17 @@ mod webhook;
 pub use self::{
     answer::{CreditAnswer, Credits, ErrorBody, JobFailure, JobStatus, StatusAnswer, Submitted},
     clothes::ClothesRequest,
+    erasure::{
+        Deleted, DeletedColumns, DeletedPictures, ErasureStatus, Kept, Receipt, deleted_columns,
+        kept,
+    },
     fault::RequestFault,
     field::{RegionField, Text, Whole},
     hairstyle::HairstyleRequest,
     image::ImageSource,
     submission::{
-        MAX_SAMPLES, MAX_URL, MAX_WEBHOOK_URL, MAX_WORDS, Submission, parse, picture_fields,
+        MAX_END_USER, MAX_SAMPLES, MAX_URL, MAX_WEBHOOK_URL, MAX_WORDS, Submission, end_user,
+        parse, picture_fields,
     },
     tattoo::TattooRequest,
     webhook::{Delivery, DeliveryPage, DeliveryState, DeliveryTry, WebhookSecret},

@@ -14,6 +14,8 @@ use super::{
 pub const MAX_SAMPLES: u8 = 4;
 /// Most characters of a text in the client's words.
 pub const MAX_WORDS: usize = 140;
+/// Most characters of a client's name for the person that a job is for.
+pub const MAX_END_USER: usize = 255;
 /// Most bytes of a picture's URL.
 pub const MAX_URL: usize = 8192;
 
@@ -37,6 +39,8 @@ pub struct Submission<'a> {
     pub seed: Option<u64>,
     /// Who is told of the job's end: an `http` or `https` URL with a host and without a user.
     pub webhook_url: Option<Url>,
+    /// What the client calls the person that it is for.
+    pub end_user: Option<String>,
     /// The person, face or body.
     pub person: ImageSource<'a>,
     /// The garment or design; a hairstyle has none.
@@ -140,6 +144,22 @@ pub(super) fn words(
         });
     }
     Ok(Some(text.to_owned()))
+}
+
+/// A client's name for the person that a job is for, as it is: blanks count.
+pub fn end_user(name: &str) -> Result<&str, RequestFault> {
+    let length = name.chars().count();
+    if (1..=MAX_END_USER).contains(&length) {
+        return Ok(name);
+    }
+    let reason = format!("it has {length} characters, not 1 to {MAX_END_USER}");
+    Err(RequestFault::wrong("end_user_id", &reason))
+}
+
+/// The same out of a body, where it may be absent.
+pub(super) fn find_end_user(text: Option<&Text<'_>>) -> Result<Option<String>, RequestFault> {
+    let name = text.map(|text| end_user(&text.0)).transpose()?;
+    Ok(name.map(str::to_owned))
 }
 
 /// How many samples.

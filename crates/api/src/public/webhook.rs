@@ -1,13 +1,15 @@
 //! Being told of a job's end.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tryon_core::{id::JobId, time::Timestamp};
 use url::Url;
 use utoipa::ToSchema;
 
-use super::{RequestFault, Text, submission::MAX_WEBHOOK_URL};
+use super::{
+    RequestFault, Text,
+    moment::{rfc3339, rfc3339_or_null},
+    submission::MAX_WEBHOOK_URL,
+};
 
 const FIELD: &str = "webhook_url";
 
@@ -109,22 +111,4 @@ pub struct DeliveryTry {
     pub status: Option<u16>,
     /// Why it did not; `null` when it did.
     pub error: Option<String>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    let millis = u64::try_from(time.as_millis()).unwrap_or_default();
-    let time: SystemTime = UNIX_EPOCH + Duration::from_millis(millis);
-    serializer.collect_str(&humantime::format_rfc3339_millis(time))
-}
-
-#[expect(clippy::ref_option, reason = "as serde calls it")]
-fn rfc3339_or_null<S: Serializer>(
-    time: &Option<Timestamp>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match time {
-        Some(time) => rfc3339(time, serializer),
-        None => serializer.serialize_none(),
-    }
 }

@@ -1,5 +1,7 @@
 //! `tryon account`: customers and what they may do.
 
+use std::time::Duration;
+
 use clap::Subcommand;
 use tryon_core::{id::AccountId, limit::Limits};
 use tryon_store::{Account, Store};
@@ -24,6 +26,28 @@ pub(crate) enum AccountCommand {
         #[command(flatten)]
         limits: LimitFlags,
     },
+    /// Change how long the outputs of an account's jobs are kept, from the next one on
+    Retention {
+        /// The account's id
+        account: AccountId,
+        /// Seconds from a job's end on; 0: until each was downloaded once; `default`: as long as
+        /// `jobs.output_retention` says
+        #[arg(value_parser = retention)]
+        seconds: Retention,
+    },
+}
+
+/// How long outputs are kept; `None` for what the configuration says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Retention(Option<Duration>);
+
+fn retention(text: &str) -> Result<Retention, String> {
+    if text == "default" {
+        return Ok(Retention(None));
+    }
+    let seconds = text.parse::<u32>();
+    let seconds = seconds.map_err(|_| "a whole number of seconds or `default` is needed")?;
+    Ok(Retention(Some(Duration::from_secs(seconds.into()))))
 }
 
 /// The limits to change.
@@ -66,6 +90,9 @@ pub(crate) async fn run(
         AccountCommand::Create { name } => create(name, defaults, store).await,
         AccountCommand::List => list(store).await,
         AccountCommand::Limits { account, limits } => set_limits(*account, limits, store).await,
+        AccountCommand::Retention { account, seconds } => {
+            set_retention(*account, *seconds, store).await
+        }
     }
 }
 
@@ -92,12 +119,14 @@ fn line(account: &Account) -> String {
         name,
         balance,
         limits,
+        output_retention,
         open_jobs,
         ..
     } = account;
+    let kept = output_retention.map_or("default".to_owned(), |it| format!("{} s", it.as_secs()));
     format!(
         "{id}  {name}  credits {} ({} reserved)  jobs {open_jobs}/{}  \
-         per minute: tryon {}, status {}, credits {}",
+         per minute: tryon {}, status {}, credits {}  outputs {kept}",
         balance.available(),
         balance.reserved,
         limits.concurrent_jobs,
@@ -113,5 +142,25 @@ async fn set_limits(id: AccountId, flags: &LimitFlags, store: &dyn Store) -> Res
     let limits = flags.applied_to(account.limits);
     store.set_limits(id, limits).await.map_err(store_failed)?;
     println!("{}", line(&Account { limits, ..account }));
+    Ok(())
+}
+
+async fn set_retention(
+    id: AccountId,
+    Retention(retention): Retention,
+    store: &dyn Store,
+) -> Result<(), Failure> {
+    let account = store.find_account(id).await.map_err(store_failed)?;
+    let account = account.ok_or_else(|| no_such_account(id))?;
+    let set = store.set_output_retention(id, retention).await;
+    set.map_err(store_failed)?;
+    let output_retention = retention;
+    println!(
+        "{}",
+        line(&Account {
+            output_retention,
+            ..account
+        })
+    );
     Ok(())
 }

@@ -125,6 +125,7 @@ fn zero_faults(config: &GatewayConfig) -> impl Iterator<Item = ConfigFault> {
         ("jobs.lease", jobs.lease),
         ("registration.lease", config.registration.lease),
         ("jobs.output_retention", jobs.output_retention),
+        ("jobs.download_grace", jobs.download_grace),
         ("limits.header_timeout", limits.header_timeout),
         ("limits.body_idle", limits.body_idle),
         ("limits.body_timeout", limits.body_timeout),

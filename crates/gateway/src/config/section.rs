@@ -230,6 +230,9 @@ pub struct JobConfig {
     pub deadline: Seconds,
     /// How long outputs are kept, and links to them valid, after a job ended.
     pub output_retention: Seconds,
+    /// How long outputs may wait for their download where an account keeps them for 0 seconds, which
+    /// is until each was downloaded once.
+    pub download_grace: Seconds,
     /// Attempts that may be lost before a sample fails with `PipelineError`.
     pub max_lost: u32,
     /// How long a node keeps an attempt, and a gateway a preparation, without a sign of life.
@@ -245,6 +248,7 @@ impl Default for JobConfig {
         Self {
             deadline: Seconds::new(110),
             output_retention: Seconds::new(72 * 60 * 60),
+            download_grace: Seconds::new(10 * 60),
             max_lost: 3,
             lease: Seconds::new(30),
             quarantine: Seconds::new(60),

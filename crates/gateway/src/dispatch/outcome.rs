@@ -2,12 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use axum::extract::FromRef;
 use tryon_core::{
     error::{JobError, JobErrorCode},
     id::{AttemptId, JobId},
     job::JobEnd,
 };
-use tryon_store::{Lost, NodeState, StoreError};
+use tryon_store::{Lost, Node, NodeState, StoreError};
 
 use super::{
     breaker,
@@ -22,6 +23,12 @@ use crate::app::App;
 pub(crate) struct Outcomes {
     pub(crate) app: Arc<App>,
     pub(crate) fleet: Arc<Fleet>,
+}
+
+impl FromRef<Outcomes> for Arc<App> {
+    fn from_ref(outcomes: &Outcomes) -> Self {
+        Self::clone(&outcomes.app)
+    }
 }
 
 impl Outcomes {
@@ -105,6 +112,15 @@ impl Outcomes {
             member.probe.notify_one();
         }
         Ok(())
+    }
+
+    /// Tells those of these nodes that work on a job that nobody wants it any more.
+    pub(crate) fn cancel_job(&self, job: JobId, nodes: &[Node]) {
+        for node in nodes {
+            if let Some(attempt) = node.attempt.filter(|attempt| attempt.sample.job == job) {
+                self.cancel(&node.name, attempt);
+            }
+        }
     }
 
     /// Tells a node that nobody wants an attempt any more. It need not listen: what it delivers

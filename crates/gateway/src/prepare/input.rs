@@ -52,13 +52,14 @@ impl Preparer {
                 let fetched = self.fetcher.fetch(&url).await;
                 return fetched.map_err(|error| load_error(field, &error.to_string()));
             }
-            Source::Blob(key) => key,
+            Source::Blob(key) => Some(key),
+            Source::Erased => None,
         };
         let lost = || {
             let message = format!("`{field}` was lost on our side; submit the job again");
             PrepareError::Unusable(JobError::new(JobErrorCode::PipelineError, message))
         };
-        let key = key.parse().map_err(|_| lost())?;
+        let key = key.and_then(|key| key.parse().ok()).ok_or_else(lost)?;
         self.app.blobs.get(&key).await?.ok_or_else(lost)
     }
 }

@@ -8,14 +8,19 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
+use futures::TryStreamExt as _;
 use serde::Deserialize;
 use tryon_api::public::ErrorBody;
 use tryon_blob::{Blob, Key, LinkError};
 use tryon_core::task::OutputFormat;
+use tryon_store::Retention;
 use url::Url;
 
 use super::extract::UrlPath;
-use crate::{app::App, error::ApiError};
+use crate::{
+    app::App,
+    error::{ApiError, Chain},
+};
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
@@ -70,15 +75,75 @@ pub(super) async fn get_file(
             LinkError::Forged => ApiError::forged_link(),
             LinkError::Expired { .. } => ApiError::gone(),
         })?;
+    let retention = find_kept(&app, &key).await?;
     let max_age = seal.expires.saturating_sub(now.as_secs());
     if app.config.storage.redirect
+        && !retention.once
         && let Some(url) = app.blobs.sign(&key, validity(max_age)).await?
     {
         return Ok(send_on(&url));
     }
     let blob = app.blobs.open(&key).await?.ok_or_else(ApiError::gone)?;
     let name = format!("{}.{}", attempt.sample, format.extension());
-    Ok(answer(blob, format, &name, max_age, &headers))
+    if retention.once {
+        let blob = erase_when_sent(&app, key, blob);
+        return Ok(answer(blob, format, &name, "no-store", &headers));
+    }
+    let caching = format!("private, max-age={max_age}, immutable");
+    Ok(answer(blob, format, &name, &caching, &headers))
+}
+
+/// How long the picture is kept, if it is still: a bucket is not asked by us.
+async fn find_kept(app: &App, key: &Key) -> Result<Retention, ApiError> {
+    let job = app.store.find_job(key.job()).await?;
+    let kept = job.filter(|job| job.outputs_erased_at.is_none());
+    kept.map(|job| job.retention).ok_or_else(ApiError::gone)
+}
+
+/// A download, which erases its picture at its end.
+struct Download {
+    app: Arc<App>,
+    key: Key,
+    left: u64,
+}
+
+impl Download {
+    const fn advance(&mut self, bytes: u64) {
+        self.left = self.left.saturating_sub(bytes);
+    }
+}
+
+impl Drop for Download {
+    /// A picture that was given to the connection whole is gone from here. One that was not can be
+    /// asked for again.
+    fn drop(&mut self) {
+        if self.left > 0 {
+            return;
+        }
+        let (app, key) = (Arc::clone(&self.app), self.key);
+        tokio::spawn(async move {
+            match app.blobs.delete(&[key]).await {
+                Ok(()) => tracing::info!(%key, "an output was downloaded and erased"),
+                Err(error) => tracing::error!(error = %Chain(&error), "an output is erased later"),
+            }
+        });
+    }
+}
+
+/// The same picture, which is erased once it was read to its end.
+fn erase_when_sent(app: &Arc<App>, key: Key, blob: Blob) -> Blob {
+    let mut download = Download {
+        app: Arc::clone(app),
+        key,
+        left: blob.size,
+    };
+    let stream = blob.stream.inspect_ok(move |bytes| {
+        download.advance(bytes.len() as u64);
+    });
+    Blob {
+        stream: Box::pin(stream),
+        ..blob
+    }
 }
 
 /// How long an address in the bucket is valid for a link that is valid for `seconds` still.
@@ -101,14 +166,13 @@ fn answer(
     blob: Blob,
     format: OutputFormat,
     name: &str,
-    max_age: i64,
+    caching: &str,
     asked: &HeaderMap,
 ) -> Response {
     let name = format!("inline; filename=\"{name}\"");
-    let caching = format!("private, max-age={max_age}, immutable");
     let headers = [
         (header::ETAG, blob.etag),
-        (header::CACHE_CONTROL, caching),
+        (header::CACHE_CONTROL, caching.to_owned()),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
         // Pages of other origins may show it: whoever has the link has the picture.
         (RESOURCE_POLICY, "cross-origin".to_owned()),

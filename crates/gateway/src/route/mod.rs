@@ -8,15 +8,16 @@ use std::sync::Arc;
 
 use axum::{
     Router, middleware,
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, delete, get, post},
 };
 use tryon_core::limit::RateClass;
 
-use crate::{app::App, error::ApiError};
+use crate::{dispatch::Outcomes, error::ApiError};
 
 pub(crate) mod body;
 mod cors;
 mod credit;
+mod erasure;
 mod extract;
 mod file;
 mod gate;
@@ -45,6 +46,12 @@ pub mod path {
     pub const TATTOO: &str = "/api/v1/tryon/tattoo";
     /// Says how a job stands.
     pub const STATUS: &str = "/api/v1/status/{id}";
+    /// Erases a job.
+    pub const JOB: &str = "/api/v1/jobs/{id}";
+    /// Erases the jobs of an end user.
+    pub const END_USER: &str = "/api/v1/end-users/{end_user_id}";
+    /// Shows the receipt of an erasure.
+    pub const ERASURE: &str = "/api/v1/erasures/{id}";
     /// Says what an account holds.
     pub const CREDITS: &str = "/api/v1/credits";
     /// Says what webhooks are signed with.
@@ -67,13 +74,16 @@ pub mod path {
     pub const OPENAPI: &str = "/openapi.json";
 
     /// Every one of them.
-    pub const ALL: [&str; 15] = [
+    pub const ALL: [&str; 18] = [
         CLOTHES,
         FASHION,
         HAIRSTYLE,
         HAIRSTYLES,
         TATTOO,
         STATUS,
+        JOB,
+        END_USER,
+        ERASURE,
         CREDITS,
         WEBHOOK_SECRET,
         DELIVERIES,
@@ -87,8 +97,9 @@ pub mod path {
 }
 
 /// The public listener's routes.
-pub fn router(app: &Arc<App>) -> Router {
-    let limited = |class, route: MethodRouter<Arc<App>>| {
+pub(crate) fn router(outcomes: &Outcomes) -> Router {
+    let app = &outcomes.app;
+    let limited = |class, route: MethodRouter<Outcomes>| {
         let gate = gate::Gate {
             app: Arc::clone(app),
             class,
@@ -109,6 +120,18 @@ pub fn router(app: &Arc<App>) -> Router {
         .route(
             path::STATUS,
             limited(RateClass::Status, get(status::get_status)),
+        )
+        .route(
+            path::JOB,
+            limited(RateClass::Status, delete(erasure::delete_job)),
+        )
+        .route(
+            path::END_USER,
+            limited(RateClass::Status, delete(erasure::delete_end_user)),
+        )
+        .route(
+            path::ERASURE,
+            limited(RateClass::Status, get(erasure::get_erasure)),
         )
         .route(
             path::CREDITS,
@@ -147,7 +170,7 @@ pub fn router(app: &Arc<App>) -> Router {
             Arc::clone(app),
             trace::trace,
         ))
-        .with_state(Arc::clone(app))
+        .with_state(outcomes.clone())
 }
 
 async fn no_route() -> ApiError {

@@ -15,7 +15,7 @@ use utoipa::{
     },
 };
 
-use super::{credit, file, health, path, status, submit, webhook};
+use super::{credit, erasure, file, health, path, status, submit, webhook};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -30,6 +30,9 @@ use super::{credit, file, health, path, status, submit, webhook};
         submit::submit_hairstyle,
         submit::submit_tattoo,
         status::get_status,
+        erasure::delete_job,
+        erasure::delete_end_user,
+        erasure::get_erasure,
         credit::get_credits,
         webhook::get_webhook_secret,
         webhook::list_deliveries,
@@ -44,6 +47,7 @@ use super::{credit, file, health, path, status, submit, webhook};
     tags(
         (name = "try-on", description = "Submitting jobs"),
         (name = "jobs", description = "Following jobs"),
+        (name = "erasure", description = "Forgetting people"),
         (name = "credits", description = "What jobs are paid with"),
         (name = "webhooks", description = "Being told of jobs' ends"),
         (name = "files", description = "What jobs delivered"),

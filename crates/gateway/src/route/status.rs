@@ -64,7 +64,7 @@ pub(crate) fn describe(app: &App, job: Job) -> Result<StatusAnswer, StoreError> 
 /// each time, and stay in the answer when they have expired: what a job delivered does not change.
 fn links(app: &App, job: &Job) -> Result<Vec<String>, StoreError> {
     let ended_at = job.ended_at.unwrap_or(job.deadline);
-    let expires_at = ended_at + app.config.jobs.output_retention.duration();
+    let expires_at = ended_at + job.retention.longest;
     let base = app.config.server.link_base();
     let outputs = job
         .samples

@@ -11,6 +11,7 @@ use axum::{
 use futures::FutureExt as _;
 use tracing::Instrument as _;
 
+use super::path;
 use crate::{app::App, error::ApiError};
 
 /// Names a request in its answer and in the log.
@@ -26,12 +27,23 @@ pub(crate) async fn trace(State(app): State<Arc<App>>, request: Request, next: N
         "request",
         id = id.to_str().unwrap_or_default(),
         method = %request.method(),
-        // Without the query: the signature of a link is a secret.
-        path = request.uri().path(),
+        path = loggable(request.uri().path()),
     );
     let mut response = answer(request, next).instrument(span).await;
     response.headers_mut().insert(REQUEST_ID, id);
     response
+}
+
+/// What may be logged of an address: not the query, as the signature of a link is a secret, and not
+/// who is to be forgotten.
+fn loggable(path: &str) -> &str {
+    let (end_users, _) = path::END_USER
+        .split_once('{')
+        .expect("BUG: it has a parameter");
+    if path.starts_with(end_users) {
+        return path::END_USER;
+    }
+    path
 }
 
 async fn answer(request: Request, next: Next) -> Response {

@@ -8,6 +8,7 @@ mod callback;
 mod contract;
 mod credit;
 mod dispatch;
+mod erasure;
 mod fetch;
 mod field;
 mod guard;

@@ -57,6 +57,11 @@ pub(super) const MIGRATIONS: Migrations = &[
         include_str!("../../migrations/postgres/0005_webhooks.sql"),
     ),
     (
+        6,
+        "privacy",
+        include_str!("../../migrations/postgres/0006_privacy.sql"),
+    ),
+    (
         7,
         "registered nodes",
         include_str!("../../migrations/postgres/0007_registered_nodes.sql"),

@@ -1,5 +1,7 @@
 //! Accounts.
 
+use std::time::Duration;
+
 use tryon_core::{
     id::AccountId,
     ledger::{Balance, Pool},
@@ -18,7 +20,7 @@ macro_rules! account_columns {
     () => {
         "a.id AS account_id, a.name, a.subscription, a.purchased, a.reserved, a.open_jobs,
          a.tryon_per_minute, a.status_per_minute, a.credits_per_minute, a.concurrent_jobs,
-         a.created_at"
+         a.output_retention, a.created_at"
     };
 }
 pub(super) use account_columns;
@@ -44,6 +46,8 @@ const SET_LIMITS: &str = "
     UPDATE accounts SET tryon_per_minute = $2, status_per_minute = $3, credits_per_minute = $4,
         concurrent_jobs = $5
     WHERE id = $1";
+
+const SET_RETENTION: &str = "UPDATE accounts SET output_retention = $2 WHERE id = $1";
 
 pub(super) async fn create(
     connection: &mut Connection<'_>,
@@ -92,6 +96,22 @@ pub(super) async fn set_limits(
         .bind(limits.status_per_minute)
         .bind(limits.credits_per_minute)
         .bind(limits.concurrent_jobs)
+        .execute(connection)
+        .await?;
+    match done {
+        0 => Err(StoreError::NoSuchAccount(id)),
+        _ => Ok(()),
+    }
+}
+
+pub(super) async fn set_output_retention(
+    connection: &mut Connection<'_>,
+    id: AccountId,
+    retention: Option<Duration>,
+) -> Result<(), StoreError> {
+    let done = query(SET_RETENTION)
+        .bind(id.to_string())
+        .bind(retention)
         .execute(connection)
         .await?;
     match done {

@@ -13,7 +13,8 @@ use crate::{
 macro_rules! job_sample_columns {
     () => {
         "j.id, j.account_id, j.state, j.request, j.plan, j.sources, j.error_name, j.error_message,
-         j.created_at, j.deadline, j.ended_at, j.outputs_erased_at, s.idx,
+         j.created_at, j.deadline, j.ended_at, j.output_retention, j.outputs_once,
+         j.outputs_erased_at, s.idx,
          s.state AS sample_state, s.seed, s.attempt, s.output, s.error_name AS sample_error_name,
          s.error_message AS sample_error_message"
     };

@@ -10,10 +10,12 @@
 //! - Rows are locked in one order: job, samples, nodes, account. Whoever claims work passes over
 //!   jobs and samples that somebody else holds, and waits only for another claim.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use tryon_core::{
     error::JobError,
-    id::{AccountId, AttemptId, JobId, KeyId},
+    id::{AccountId, AttemptId, ErasureId, JobId, KeyId},
     job::JobEnd,
     ledger::{Balance, Pool},
     limit::Limits,
@@ -25,9 +27,9 @@ use self::{settle::Loss, transaction::Pools};
 use crate::{
     change::{Bell, Change, Changes},
     record::{
-        Account, Assignment, Erasable, ExpiredLease, Job, JobPage, Key, Lost, NewJob, NewKey, Node,
-        NodeSpec, NodeState, Output, Pair, Preparation, Registered, Settled, Submission,
-        SweptNodes, Violation,
+        Account, Assignment, Erasable, Erasure, ExpiredLease, Job, JobPage, Key, Lost, NewErasure,
+        NewJob, NewKey, Node, NodeSpec, NodeState, Output, Pair, Preparation, Registered, Settled,
+        Submission, SweptNodes, Violation,
     },
     store::{Store, StoreError, SubmitError},
     webhook::{Webhook, WebhookClaim, WebhookPage, WebhookTry, WebhookVerdict},
@@ -36,6 +38,7 @@ use crate::{
 pub(crate) mod account;
 pub(crate) mod audit;
 pub(crate) mod dispatch;
+pub(crate) mod erasure;
 pub(crate) mod idempotency;
 pub(crate) mod job;
 pub(crate) mod key;
@@ -63,6 +66,9 @@ pub(crate) trait SqlStore: Send + Sync + 'static {
 
     /// [`Store::may_sweep`].
     async fn may_sweep(&self) -> Result<bool, StoreError>;
+
+    /// Leaves nothing of what was deleted where the database keeps copies of it.
+    async fn scrub(&self) -> Result<(), StoreError>;
 
     /// [`Store::close`].
     async fn close(&self);
@@ -98,6 +104,16 @@ impl<S: SqlStore> Store for S {
     async fn set_limits(&self, id: AccountId, limits: Limits) -> Result<(), StoreError> {
         self.pools()
             .write(move |tx| Box::pin(account::set_limits(tx, id, limits)))
+            .await
+    }
+
+    async fn set_output_retention(
+        &self,
+        id: AccountId,
+        retention: Option<Duration>,
+    ) -> Result<(), StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(account::set_output_retention(tx, id, retention)))
             .await
     }
 
@@ -411,17 +427,11 @@ impl<S: SqlStore> Store for S {
 
     async fn list_erasable_outputs(
         &self,
-        ended_before: Timestamp,
+        now: Timestamp,
         limit: u32,
     ) -> Result<Vec<Erasable>, StoreError> {
         self.pools()
-            .look(move |connection| {
-                Box::pin(sweep::list_erasable_outputs(
-                    connection,
-                    ended_before,
-                    limit,
-                ))
-            })
+            .look(move |connection| Box::pin(sweep::list_erasable_outputs(connection, now, limit)))
             .await
     }
 
@@ -429,6 +439,90 @@ impl<S: SqlStore> Store for S {
         self.pools()
             .write(move |tx| Box::pin(sweep::mark_outputs_erased(tx, job, now)))
             .await
+    }
+
+    async fn begin_erasure(
+        &self,
+        erasure: NewErasure,
+        due_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<ErasureId>, StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(erasure::begin(tx, erasure, due_at, now)))
+            .await
+    }
+
+    async fn claim_erasure(
+        &self,
+        id: ErasureId,
+        limit: u32,
+        due_at: Timestamp,
+    ) -> Result<Vec<JobId>, StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(erasure::claim(tx, id, limit, due_at)))
+            .await
+    }
+
+    async fn note_pictures(&self, job: JobId, keys: &[String]) -> Result<(), StoreError> {
+        let keys = keys.to_vec();
+        self.pools()
+            .write(move |tx| Box::pin(erasure::note_pictures(tx, job, keys.clone())))
+            .await
+    }
+
+    async fn forget_job(&self, job: JobId, now: Timestamp) -> Result<(), StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(erasure::forget_job(tx, job, now)))
+            .await
+    }
+
+    async fn finish_erasure(
+        &self,
+        id: ErasureId,
+        due_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<Erasure>, StoreError> {
+        let found = self
+            .pools()
+            .write(move |tx| Box::pin(erasure::finish(tx, id, due_at, now)))
+            .await?;
+        self.scrub().await?;
+        Ok(found)
+    }
+
+    async fn find_erasure(&self, id: ErasureId) -> Result<Option<Erasure>, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(erasure::find(connection, id)))
+            .await
+    }
+
+    async fn list_due_erasures(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Erasure>, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(erasure::list_due(connection, now, limit)))
+            .await
+    }
+
+    async fn list_erased_jobs(
+        &self,
+        id: ErasureId,
+        after: Option<JobId>,
+        limit: u32,
+    ) -> Result<Vec<JobId>, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(erasure::list_erased(connection, id, after, limit)))
+            .await
+    }
+
+    async fn close_erasure(&self, id: ErasureId) -> Result<(), StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(erasure::close(tx, id)))
+            .await?;
+        // A reader may have kept the first time from it.
+        self.scrub().await
     }
 
     async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {

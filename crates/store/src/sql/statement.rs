@@ -3,6 +3,8 @@
 //! Both count their parameters as `$1`, so most statements are one text for both. Where they are
 //! not, the two stand side by side in a [`Sql`].
 
+use std::time::Duration;
+
 use serde::Serialize;
 use sqlx::{
     Arguments as _, FromRow,
@@ -57,8 +59,9 @@ impl<T> Record for T where
 #[derive(Debug)]
 pub(crate) enum Value {
     Integer(Option<i64>),
+    Truth(bool),
     Text(Option<String>),
-    Bytes(Vec<u8>),
+    Bytes(Option<Vec<u8>>),
     Json(serde_json::Value),
 }
 
@@ -103,6 +106,20 @@ impl From<Option<Timestamp>> for Value {
     }
 }
 
+impl From<Duration> for Value {
+    fn from(duration: Duration) -> Self {
+        Self::Integer(Some(
+            i64::try_from(duration.as_millis()).unwrap_or(i64::MAX),
+        ))
+    }
+}
+
+impl From<Option<Duration>> for Value {
+    fn from(duration: Option<Duration>) -> Self {
+        duration.map_or(Self::Integer(None), Self::from)
+    }
+}
+
 impl From<String> for Value {
     fn from(text: String) -> Self {
         Self::Text(Some(text))
@@ -123,7 +140,25 @@ impl From<Option<String>> for Value {
 
 impl From<&[u8; 32]> for Value {
     fn from(hash: &[u8; 32]) -> Self {
-        Self::Bytes(hash.to_vec())
+        Self::Bytes(Some(hash.to_vec()))
+    }
+}
+
+impl From<Vec<u8>> for Value {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(Some(bytes))
+    }
+}
+
+impl From<Option<[u8; 32]>> for Value {
+    fn from(hash: Option<[u8; 32]>) -> Self {
+        Self::Bytes(hash.map(Vec::from))
+    }
+}
+
+impl From<bool> for Value {
+    fn from(truth: bool) -> Self {
+        Self::Truth(truth)
     }
 }
 
@@ -213,6 +248,7 @@ fn sqlite_arguments(values: Vec<Value>) -> sqlx::Result<SqliteArguments> {
     for value in values {
         let added = match value {
             Value::Integer(number) => arguments.add(number),
+            Value::Truth(truth) => arguments.add(truth),
             Value::Text(text) => arguments.add(text),
             Value::Bytes(bytes) => arguments.add(bytes),
             Value::Json(json) => arguments.add(Json(json)),
@@ -228,6 +264,7 @@ fn postgres_arguments(values: Vec<Value>) -> sqlx::Result<PgArguments> {
     for value in values {
         let added = match value {
             Value::Integer(number) => arguments.add(number),
+            Value::Truth(truth) => arguments.add(truth),
             Value::Text(text) => arguments.add(text.map(replace_nul)),
             Value::Bytes(bytes) => arguments.add(bytes),
             Value::Json(mut json) => {

@@ -1,5 +1,7 @@
 //! Accepting a job.
 
+use std::time::Duration;
+
 use tryon_core::{
     id::AccountId,
     ledger::{Balance, Movement},
@@ -23,8 +25,8 @@ const OPEN_JOB: &str = "
 
 const INSERT_JOB: &str = "
     INSERT INTO jobs (id, account_id, state, request, plan, sources, price, created_at, deadline,
-        webhook_url)
-    VALUES ($1, $2, 'accepted', $3, $4, $5, $6, $7, $8, $9)";
+        webhook_url, end_user, output_retention, outputs_once)
+    VALUES ($1, $2, 'accepted', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
 
 const INSERT_SAMPLE: Sql = Sql {
     sqlite: "
@@ -34,6 +36,9 @@ const INSERT_SAMPLE: Sql = Sql {
     INSERT INTO samples (job_id, idx, state, provider, created_at, seed, deadline)
     SELECT $1, $2, 'queued', $3, $4, $5, deadline FROM jobs WHERE id = $1",
 };
+
+/// What no longer retention is told from, so that it can be added to a time.
+const FOREVER: Duration = Duration::from_hours(24 * 365 * 1000);
 
 pub(super) async fn submit(
     connection: &mut Connection<'_>,
@@ -96,6 +101,9 @@ async fn insert_job(
         .bind(now)
         .bind(job.deadline)
         .bind(job.webhook_url.clone())
+        .bind(job.end_user)
+        .bind(job.retention.longest.min(FOREVER))
+        .bind(job.retention.once)
         .execute(connection)
         .await?;
     Ok(())

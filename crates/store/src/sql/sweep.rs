@@ -25,12 +25,12 @@ pub(crate) const ERASABLE_INPUTS: &str = "
 pub(crate) const ERASABLE_OUTPUTS: &str = "
     SELECT s.job_id, s.output
     FROM (
-        SELECT id, ended_at FROM jobs
-        WHERE state = 'completed' AND outputs_erased_at IS NULL AND ended_at < $1
-        ORDER BY ended_at LIMIT $2) AS j
+        SELECT id, ended_at + output_retention AS kept_until FROM jobs
+        WHERE state = 'completed' AND outputs_erased_at IS NULL AND ended_at + output_retention < $1
+        ORDER BY ended_at + output_retention LIMIT $2) AS j
     JOIN samples AS s ON s.job_id = j.id
     WHERE s.output IS NOT NULL
-    ORDER BY j.ended_at, s.job_id, s.idx";
+    ORDER BY j.kept_until, s.job_id, s.idx";
 
 const INPUTS_ERASED: &str = "
     UPDATE jobs SET inputs_erased_at = $2
@@ -100,7 +100,7 @@ fn kept_inputs(row: InputsRow) -> Result<Erasable, StoreError> {
         .flatten()
         .filter_map(|source| match source {
             Source::Blob(key) => Some(key),
-            Source::Url(_) => None,
+            Source::Url(_) | Source::Erased => None,
         });
     let prepared = row
         .inputs
@@ -115,11 +115,11 @@ fn kept_inputs(row: InputsRow) -> Result<Erasable, StoreError> {
 
 pub(super) async fn list_erasable_outputs(
     connection: &mut Connection<'_>,
-    ended_before: Timestamp,
+    now: Timestamp,
     limit: u32,
 ) -> Result<Vec<Erasable>, StoreError> {
     let rows: Vec<OutputRow> = query(ERASABLE_OUTPUTS)
-        .bind(ended_before)
+        .bind(now)
         .bind(limit)
         .fetch_all(connection)
         .await?;

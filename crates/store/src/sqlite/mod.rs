@@ -63,6 +63,20 @@ impl SqlStore for SqliteStore {
         Ok(true)
     }
 
+    /// The log holds pages as they were until it is begun anew; the file does not, as what is
+    /// deleted there is overwritten.
+    async fn scrub(&self) -> Result<(), StoreError> {
+        let Pools::Sqlite { writer, .. } = &self.pools else {
+            return Ok(());
+        };
+        let cut = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)");
+        let (busy, _, _): (i64, i64, i64) = cut.fetch_one(writer).await?;
+        if busy != 0 {
+            tracing::debug!("the database's log is cut down later: somebody reads from it");
+        }
+        Ok(())
+    }
+
     async fn close(&self) {
         self.pools.close().await;
     }

@@ -56,6 +56,11 @@ pub(super) const MIGRATIONS: Migrations = &[
         include_str!("../../migrations/sqlite/0005_webhooks.sql"),
     ),
     (
+        6,
+        "privacy",
+        include_str!("../../migrations/sqlite/0006_privacy.sql"),
+    ),
+    (
         7,
         "registered nodes",
         include_str!("../../migrations/sqlite/0007_registered_nodes.sql"),
@@ -108,6 +113,8 @@ fn base_options() -> SqliteConnectOptions {
         // A job that was answered for survives a power failure.
         .synchronous(SqliteSynchronous::Full)
         .pragma("journal_size_limit", LOG_SIZE_LIMIT)
+        // What is deleted is overwritten, so that what was erased is not left in free pages.
+        .pragma("secure_delete", "ON")
         .busy_timeout(BUSY_TIMEOUT)
 }
 

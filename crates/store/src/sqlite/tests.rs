@@ -7,7 +7,7 @@ use super::{SqliteStore, open::MIGRATIONS};
 use crate::{
     Store as _, StoreError,
     sql::{
-        dispatch, idempotency, job, key, node, registration,
+        dispatch, erasure, idempotency, job, key, node, registration,
         schema::{known_version, migrator},
         settle,
         statement::{Sql, query},
@@ -50,7 +50,7 @@ async fn plan(pool: &SqlitePool, statement: &'static str) -> Vec<String> {
 #[tokio::test]
 async fn no_hot_statement_reads_a_whole_table() {
     let store = open_memory().await;
-    let hot: [(Sql, &str); 29] = [
+    let hot: [(Sql, &str); 35] = [
         (key::FIND_ACCOUNT.into(), "api_keys"),
         (
             idempotency::FIND.into(),
@@ -80,6 +80,12 @@ async fn no_hot_statement_reads_a_whole_table() {
         ),
         (webhook::FORGET.into(), "webhooks_by_end"),
         (sweep::NEXT_DUE.into(), "webhooks_to_deliver"),
+        (erasure::CLAIM_OF_END_USER.into(), "jobs_of_end_user"),
+        (erasure::LIST_CLAIMED.into(), "jobs_to_erase"),
+        (erasure::FORGET_NAME.into(), "idempotency_keys_of_job"),
+        (erasure::FINISH.into(), "jobs_of_end_user"),
+        (erasure::LIST_DUE.into(), "erasures_by_due"),
+        (erasure::LIST_ERASED.into(), "jobs_of_erasure"),
         (sweep::NEXT_DUE.into(), "samples_by_due"),
         (sweep::NEXT_DUE.into(), "samples_by_lease"),
         (sweep::NEXT_DUE.into(), "jobs_by_deadline"),

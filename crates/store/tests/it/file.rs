@@ -3,9 +3,12 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use tokio::task::JoinSet;
-use tryon_store::{SqliteStore, Store, StoreError};
+use tryon_core::{error::JobErrorCode::Cancelled, id::ErasureId};
+use tryon_store::{
+    Idempotency, NewErasure, NewJob, Pair, Source, SqliteStore, Store, StoreError, Subject,
+};
 
-use crate::fixture::{account_id, at, many_jobs, rich_account, submit};
+use crate::fixture::{account_id, at, error, job_id, many_jobs, new_job, rich_account, submit};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -181,4 +184,61 @@ async fn stores_in_memory_are_apart() {
             .is_some()
     );
     assert_eq!(second.list_accounts().await.unwrap(), []);
+}
+
+const MARK: &[u8] = b"a-word-that-nobody-may-find";
+
+fn wordy(number: u32) -> NewJob {
+    let mark = str::from_utf8(MARK).unwrap();
+    NewJob {
+        sources: Pair {
+            person: Source::Url(format!("https://shop.example/{mark}/{}", "x".repeat(300))),
+            garment: None,
+        },
+        idempotency: Some(Idempotency {
+            key: format!("{mark}-{number}"),
+            request: [1; 32],
+        }),
+        ..new_job(number, 1)
+    }
+}
+
+fn count_marks(path: &Path) -> usize {
+    let log = fs::read(path.with_extension("db-wal")).unwrap_or_default();
+    let all = [fs::read(path).unwrap(), log].concat();
+    let marks = all.windows(MARK.len()).filter(|window| *window == MARK);
+    marks.count()
+}
+
+/// Not in the rows, not in free pages, and not in the log.
+#[tokio::test]
+async fn what_is_erased_is_gone_from_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tryon.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    rich_account(&store, 1000).await;
+    for number in 0..200 {
+        store.submit_job(wordy(number), at(1)).await.unwrap();
+    }
+    assert!(count_marks(&path) >= 400, "they are somewhere else");
+    // Not in the order in which they came, so that pages are left half empty.
+    for number in (0..200).map(|number| number * 73 % 200) {
+        let (job, error) = (job_id(number), error(Cancelled));
+        store.end_job(job, error, at(2)).await.unwrap();
+        let new = NewErasure {
+            id: ErasureId::from_bytes([u8::try_from(number).unwrap(); 12]),
+            account: account_id(1),
+            subject: Subject::Job(job),
+        };
+        let id = store
+            .begin_erasure(new, at(9), at(3))
+            .await
+            .unwrap()
+            .unwrap();
+        store.forget_job(job, at(3)).await.unwrap();
+        store.finish_erasure(id, at(9), at(3)).await.unwrap();
+    }
+    assert_eq!(count_marks(&path), 0);
+    store.close().await;
+    assert_eq!(count_marks(&path), 0);
 }

@@ -1,5 +1,7 @@
 //! Accounts, jobs and nodes to test with, and the moments they act at.
 
+use std::time::Duration;
+
 use tryon_core::{
     category::Category,
     error::{JobError, JobErrorCode},
@@ -10,7 +12,7 @@ use tryon_core::{
     time::Timestamp,
 };
 use tryon_store::{
-    Assignment, NewJob, NodeSpec, NodeState, Output, Pair, Plan, Request, Source, Store,
+    Assignment, NewJob, NodeSpec, NodeState, Output, Pair, Plan, Request, Retention, Source, Store,
 };
 
 /// This many seconds after the start of the test.
@@ -20,6 +22,12 @@ pub(crate) fn at(seconds: i64) -> Timestamp {
 
 /// When every job of these tests must have ended.
 pub(crate) const DEADLINE: i64 = 1000;
+
+/// How long the outputs of every job of these tests are kept.
+pub(crate) const RETENTION: Retention = Retention {
+    longest: Duration::from_secs(100),
+    once: false,
+};
 
 pub(crate) fn account_id(number: u8) -> AccountId {
     AccountId::from_bytes([number; 12])
@@ -104,6 +112,8 @@ pub(crate) fn new_job(number: u32, samples: u64) -> NewJob {
         deadline: at(DEADLINE),
         idempotency: None,
         webhook_url: None,
+        end_user: None,
+        retention: RETENTION,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Accepting jobs.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension, Json,
@@ -14,15 +14,15 @@ use futures::future::OptionFuture;
 use tryon_api::public::{ClothesRequest, HairstyleRequest, Submitted, TattooRequest};
 use tryon_blob::{Blobs, Key, Role};
 use tryon_core::{id::JobId, ledger::OutOfCredits, task::Task};
-use tryon_store::{Account, Idempotency, NewJob, Pair, Source, Submission, SubmitError};
+use tryon_store::{Account, Idempotency, NewJob, Pair, Retention, Source, Submission, SubmitError};
 use url::Url;
 
 use self::wanted::{Picture, Wanted};
-use super::{body, refusal};
+use super::{body, erasure, refusal};
 use crate::{
     app::App,
     auth::Caller,
-    config::{FetchConfig, find_plan},
+    config::{FetchConfig, JobConfig, find_plan},
     error::{ApiError, Chain},
     failpoint,
     fetch::is_opened,
@@ -136,6 +136,10 @@ async fn submit(
         webhook_url: wanted.webhook_url.map(String::from),
         deadline: app.clock.now() + app.config.jobs.deadline.duration(),
         idempotency,
+        end_user: wanted
+            .end_user
+            .map(|name| erasure::digest(account.id, &name)),
+        retention: retention(&app.config.jobs, account),
     };
     accept(app, job).await
 }
@@ -205,6 +209,17 @@ fn refuse_readable(url: &Url, config: &FetchConfig) -> Result<(), ApiError> {
     Err(ApiError::bad_request(
         "`webhook_url` is wrong: an `https://` URL is needed",
     ))
+}
+
+/// How long the outputs of a job of this account are kept.
+fn retention(jobs: &JobConfig, account: &Account) -> Retention {
+    let once = account.output_retention == Some(Duration::ZERO);
+    let longest = match account.output_retention {
+        _ if once => jobs.download_grace.duration(),
+        Some(own) => own,
+        None => jobs.output_retention.duration(),
+    };
+    Retention { longest, once }
 }
 
 /// Each sample's seed is the number after the one before.

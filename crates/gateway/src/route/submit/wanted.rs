@@ -45,6 +45,8 @@ pub(super) struct Wanted {
     pub(super) seed: Option<u64>,
     /// Who is told of its end.
     pub(super) webhook_url: Option<Url>,
+    /// What the client calls the person that it is for.
+    pub(super) end_user: Option<String>,
     /// Its pictures.
     pub(super) pictures: Pair<Picture>,
 }
@@ -83,6 +85,7 @@ fn want(submission: Submission<'_>, picture_limit: usize) -> Result<Wanted, ApiE
         samples,
         seed,
         webhook_url,
+        end_user: submission.end_user,
         pictures: Pair { person, garment },
     })
 }

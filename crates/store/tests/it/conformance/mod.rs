@@ -2,6 +2,7 @@
 
 mod account;
 mod dispatch;
+mod erasure;
 mod idempotency;
 mod job;
 mod key;
@@ -120,6 +121,14 @@ macro_rules! conformance {
                     a_message_is_sent_anew,
                     messages_are_listed_newest_first_in_pages,
                     a_message_is_forgotten_with_its_address,
+                }
+                erasure {
+                    a_job_is_forgotten_but_for_what_it_cost,
+                    an_erasure_that_is_asked_for_again_is_the_same,
+                    a_job_of_somebody_else_is_not_erased,
+                    what_a_crash_left_is_known_and_falls_due,
+                    an_end_user_is_forgotten_with_every_job,
+                    an_account_has_a_retention_of_its_own,
                 }
                 node {
                     the_list_follows_the_configuration,

@@ -141,13 +141,13 @@ pub(super) async fn outputs_are_erasable_after_their_time(store: &dyn Store) {
         job,
         keys: vec!["x".to_owned(), "y".to_owned()],
     };
-    assert_eq!(store.list_erasable_outputs(at(10), 9).await.unwrap(), []);
+    assert_eq!(store.list_erasable_outputs(at(110), 9).await.unwrap(), []);
     assert_eq!(
-        store.list_erasable_outputs(at(11), 1).await.unwrap(),
+        store.list_erasable_outputs(at(111), 1).await.unwrap(),
         [erasable]
     );
     store.mark_outputs_erased(job, at(12)).await.unwrap();
-    assert_eq!(store.list_erasable_outputs(at(11), 9).await.unwrap(), []);
+    assert_eq!(store.list_erasable_outputs(at(111), 9).await.unwrap(), []);
     store.mark_outputs_erased(job, at(13)).await.unwrap();
     let found = store.find_job(job).await.unwrap().unwrap();
     assert_eq!(found.outputs_erased_at, Some(at(12)));
