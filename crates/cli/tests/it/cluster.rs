@@ -1,6 +1,7 @@
 //! Gateways and a node as processes of their own that can be killed and started again.
 
 use std::{
+    fs::File,
     io,
     net::{Shutdown, TcpListener, TcpStream},
     path::{Path, PathBuf},
@@ -9,11 +10,13 @@ use std::{
 };
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use reqwest::{Method, blocking::RequestBuilder};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tryon_blob::Folder;
 use tryon_store::{Job, JobPage, PostgresStore, SqliteStore, Store, StoreError};
+use tryon_testkit::object_store::ObjectStore;
 
 use crate::process::{PATIENCE, Service, example, fail, http, run, tryon};
 
@@ -24,6 +27,8 @@ pub(crate) struct Cluster {
     ports: Ports,
     account: String,
     key: String,
+    /// What else the processes are told in their environment.
+    variables: Vec<(String, String)>,
     pub(crate) gateway: Option<Service>,
     /// A second one, with the same configuration but for its ports.
     pub(crate) second: Option<Service>,
@@ -71,6 +76,7 @@ impl Cluster {
             ports,
             account,
             key,
+            variables: Vec::new(),
             gateway: None,
             second: None,
             node: None,
@@ -110,6 +116,10 @@ impl Cluster {
     fn start(&self, args: &[&str], label: &str, point: Option<&str>) -> Service {
         let mut command = tryon(self.folder.path());
         command.args(args).env("RUST_LOG", "error");
+        command.envs(self.variables.iter().cloned());
+        if !self.variables.is_empty() {
+            command.stderr(self.open_log());
+        }
         command.envs(point.map(|point| ("TRYON_KILL_AT", point)));
         let mut service = Service::start(&mut command);
         match point {
@@ -118,6 +128,40 @@ impl Cluster {
             Some(_) => drop(service.try_read(label)),
         }
         service
+    }
+
+    /// Has the processes log everything they can, to a file in the folder.
+    pub(crate) fn watch(&mut self) {
+        self.variables
+            .push(("RUST_LOG".to_owned(), "trace".to_owned()));
+    }
+
+    /// Has the gateways keep pictures in this bucket of the server.
+    pub(crate) fn keep_in(&mut self, server: &ObjectStore, bucket: &str) {
+        self.variables.extend(server.variables());
+        let path = self.folder().join("gateway.yaml");
+        let config = std::fs::read_to_string(&path).unwrap();
+        let mut config: Value = serde_json::from_str(&config).unwrap();
+        config["storage"] = json!({"url": format!("s3://{bucket}")});
+        std::fs::write(path, config.to_string()).unwrap();
+    }
+
+    fn open_log(&self) -> File {
+        let path = self.folder().join("log");
+        let log = File::options().create(true).append(true).open(path);
+        log.unwrap()
+    }
+
+    /// Where everything is that the processes keep.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A request to the public API as the account.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        http()
+            .request(method, self.url(path))
+            .bearer_auth(&self.key)
     }
 
     /// Lets the account do as much as it likes.
@@ -359,6 +403,8 @@ fn write_configs(folder: &Path, database: &str, ports: Ports) {
                 "url": format!("http://127.0.0.1:{}", ports.node),
                 "token": "a-node-token-of-a-test",
             }],
+            // Pictures by URL come from the test itself.
+            "fetch": {"allow_private": true},
             // Short, so that what a dead process held is soon another's.
             "jobs": {"lease": 3, "orphan_age": 2},
             // What is on its way when the load balancer looks elsewhere arrives within this.
