@@ -165,11 +165,15 @@ impl PostgresServer {
         run("pg_dump", self.command("pg_dump").arg(name_of(url)))
     }
 
-    /// Kills the server with SIGKILL: what it had not answered is lost.
+    /// Kills the server with SIGKILL, and its processes, which would answer for a moment more: what
+    /// it had not answered is lost.
     pub fn kill(&self) {
         if let Some(server) = self.process() {
-            // A server that is gone already is what was asked for.
-            let _ = kill_process(server, Signal::KILL);
+            let processes = children(server);
+            for process in std::iter::once(server).chain(processes) {
+                // One that is gone already is what was asked for.
+                let _ = kill_process(process, Signal::KILL);
+            }
         }
     }
 
@@ -222,6 +226,15 @@ impl Drop for PostgresServer {
         // It was waited for; what it says does not matter.
         let _ = self.guard.wait();
     }
+}
+
+/// The processes that this one started.
+fn children(process: Pid) -> Vec<Pid> {
+    let pid = process.as_raw_nonzero();
+    let listed = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let listed = listed.unwrap_or_default();
+    let pids = listed.split_whitespace().filter_map(|pid| pid.parse().ok());
+    pids.filter_map(Pid::from_raw).collect()
 }
 
 /// The database of a URL of this server, or of no URL.
