@@ -47,9 +47,8 @@
 //! With the feature `failpoints`, tests end the process at `gateway::after-blob` and
 //! `gateway::after-commit` (a submission's pictures are stored, its job is), `gateway::after-202`
 //! (a node accepted), `gateway::during-callback` (an output is stored),
-//! `gateway::after-settlement` (it is settled), `gateway::after-webhook` (a receiver answered, and
-//! nobody knows) and `gateway::during-erasure` (a job's pictures are gone, and the store does not
-//! know).
+//! `gateway::after-settlement` (it is settled) and `gateway::during-erasure` (a job's pictures are
+//! gone, and the store does not know).
 
 pub mod app;
 pub mod auth;

@@ -151,7 +151,7 @@ fn unbindable(config: &NodeConfig, source: io::Error) -> StartError {
     StartError::Bind { host, port, source }
 }
 
-fn build_client() -> reqwest::Result<reqwest::Client> {
+pub(crate) fn build_client() -> reqwest::Result<reqwest::Client> {
     // Fails when the process chose a provider already, which then is the one to use.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()

@@ -163,6 +163,7 @@ fn wait_after(failures: u32, chance: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::build_client;
 
     #[test]
     fn waits_double_up_to_the_longest() {
@@ -174,16 +175,16 @@ mod tests {
 
     #[test]
     fn the_path_is_appended_and_the_name_is_one_part_of_it() {
-        let mut config = NodeConfig::default();
+        let (client, mut config) = (build_client().unwrap(), NodeConfig::default());
         config.server.node_id = "a/b".to_owned();
         config.registration.advertise_url = "http://10.0.0.7:8000".parse().ok();
-        assert!(Registrar::new(Client::new(), &config).is_none());
+        assert!(Registrar::new(client.clone(), &config).is_none());
         for (gateway, nodes) in [
             ("http://gw:8081", "http://gw:8081/internal/v1/nodes"),
             ("http://gw/below/", "http://gw/below/internal/v1/nodes"),
         ] {
             config.registration.gateways = vec![gateway.parse().unwrap()];
-            let registrar = Registrar::new(Client::new(), &config).unwrap();
+            let registrar = Registrar::new(client.clone(), &config).unwrap();
             assert_eq!(registrar.gateways[0].as_str(), nodes);
             let own = registrar.own(&registrar.gateways[0]);
             let expected = format!("{nodes}/a%2Fb?url=http%3A%2F%2F10.0.0.7%3A8000%2F");

@@ -27,7 +27,6 @@ use self::signature::Stamp;
 use crate::{
     app::App,
     error::Chain,
-    failpoint,
     fetch::{FetchError, Posted, Poster},
     place::Places,
     route::status,
@@ -100,7 +99,6 @@ impl Messenger {
         let headers = self.head(&claim, at, &body);
         let began = Instant::now();
         let posted = self.poster.post(&claim.url, headers, body).await;
-        failpoint::reach("gateway::after-webhook").await;
         let took = began.elapsed();
         let verdict = self.judge(&claim, at, &posted);
         log_try(&claim, &posted, verdict);
