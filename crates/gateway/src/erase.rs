@@ -17,6 +17,7 @@ use tryon_store::{Erasure, NewErasure, StoreError, Subject};
 use crate::{
     app::App,
     dispatch::{Outcomes, log_end},
+    error::Chain,
     failpoint,
 };
 
@@ -25,6 +26,9 @@ const BATCH: u32 = 50;
 
 /// How long an erasure is left to whoever works on it.
 const LEASE: Duration = Duration::from_secs(30);
+
+/// How long the sweep stays at one erasure, so that one of many jobs does not keep the others.
+const TURN: Duration = Duration::from_secs(20);
 
 /// Why something is not erased yet.
 #[derive(Debug, thiserror::Error)]
@@ -60,9 +64,8 @@ pub(crate) async fn carry_out(
     let begun = Instant::now();
     loop {
         let due_at = app.clock.now() + LEASE;
-        for job in app.store.claim_erasure(id, BATCH, due_at).await? {
-            erase_job(outcomes, job).await?;
-        }
+        let jobs = app.store.claim_erasure(id, BATCH, due_at).await?;
+        erase_jobs(outcomes, &jobs).await?;
         let now = app.clock.now();
         // What was on its way meanwhile has come by then, or been given up.
         let again = now + app.config.jobs.orphan_age.duration();
@@ -72,6 +75,18 @@ pub(crate) async fn carry_out(
             return Ok(erasure);
         }
     }
+}
+
+/// Each whatever became of the others: no picture that cannot be erased keeps the rest.
+async fn erase_jobs(outcomes: &Outcomes, jobs: &[JobId]) -> Result<(), EraseError> {
+    let mut first = Ok(());
+    for job in jobs {
+        if let Err(error) = erase_job(outcomes, *job).await {
+            tracing::warn!(%job, error = %Chain(&error), "a job is erased later");
+            first = first.and(Err(error));
+        }
+    }
+    first
 }
 
 async fn erase_job(outcomes: &Outcomes, job: JobId) -> Result<(), EraseError> {
@@ -103,7 +118,7 @@ async fn cancel(outcomes: &Outcomes, job: JobId) -> Result<(), StoreError> {
 /// one, for pictures that were on their way when it was done.
 pub(crate) async fn resume(outcomes: &Outcomes, erasure: &Erasure) -> Result<(), EraseError> {
     if erasure.finished_at.is_none() {
-        carry_out(outcomes, erasure.id, Duration::MAX).await?;
+        carry_out(outcomes, erasure.id, TURN).await?;
         return Ok(());
     }
     let (app, mut after) = (&outcomes.app, None);

@@ -3,7 +3,8 @@
 //! An account's requests are counted once it is known whose they are ([`rate`](crate::rate)). What
 //! is counted here are those that fail to say so: each has cost a look into the store. A customer
 //! who shares the address with a guesser, behind a proxy or in an office, is not to pay for that:
-//! a key that was found valid is looked up again whatever its address did, and costs nothing.
+//! a key that this process found valid is looked up again whatever its address did, and costs
+//! nothing. One that comes for the first time waits with the others.
 //!
 //! Counted in this process's memory, which is bounded.
 
@@ -80,7 +81,10 @@ impl Strangers {
     pub(crate) fn count(&self, from: IpNet, key: Option<&KeyHash>, now: Timestamp) {
         let mut seen = self.lock();
         let forgiven_at = seen.forgiven_at.entry(from);
-        *forgiven_at = micros(now).max(*forgiven_at) + self.cost;
+        // Those that are looked up at once may be more than the limit: nobody pays for longer than
+        // a window.
+        let owed = micros(now).max(*forgiven_at) + self.cost;
+        *forgiven_at = owed.min(micros(now) + WINDOW);
         if let Some(key) = key {
             seen.valid.remove(key);
         }

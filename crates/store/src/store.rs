@@ -252,7 +252,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Claims the message about a job's end that is due longest, for a try that ends by
     /// `lease_until`; from then on it may be claimed again. Messages of `passed_over` are left
-    /// where they are, those to an address that is gone end as `Disabled`.
+    /// where they are.
     async fn claim_webhook(
         &self,
         now: Timestamp,
@@ -261,7 +261,9 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Option<WebhookClaim>, StoreError>;
 
     /// Logs a try and says how its message goes on. False, and only logged, when the message ended
-    /// meanwhile or was claimed again; that it was delivered counts whenever it is heard.
+    /// meanwhile, was sent anew or was claimed again; that it was delivered counts while it is
+    /// pending. With `Gone` whatever else waits for that address, and what is to be sent there
+    /// within [`WEBHOOK_LIFE`](crate::WEBHOOK_LIFE), ends as `Disabled`.
     async fn record_webhook_try(
         &self,
         job: JobId,

@@ -70,6 +70,10 @@ impl Inner {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn count(&self) {
+        self.harmed.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Proxy {
@@ -107,7 +111,7 @@ impl Proxy {
         self.inner.lock().harms.clear();
     }
 
-    /// How many connections were harmed so far.
+    /// How many connections were harmed so far: one that ended before it was to be cut was not.
     pub fn harmed(&self) -> usize {
         self.inner.harmed.load(Ordering::Relaxed)
     }
@@ -140,44 +144,51 @@ async fn listen(listener: TcpListener, inner: Arc<Inner>) {
 
 async fn pass(mut client: TcpStream, inner: &Inner) -> io::Result<()> {
     let harm = inner.lock().harms.pop_front();
-    if harm.is_some() {
-        inner.harmed.fetch_add(1, Ordering::Relaxed);
-    }
     match harm {
-        Some(Harm::Refuse) => return Ok(()),
-        Some(Harm::Delay(time)) => sleep(time).await,
+        Some(Harm::Refuse) => {
+            inner.count();
+            return Ok(());
+        }
+        Some(Harm::Delay(time)) => {
+            inner.count();
+            sleep(time).await;
+        }
         _ => {}
     }
     let mut server = connect(inner).await?;
-    match harm {
-        Some(Harm::CutRequest(bytes)) => pass_until(client, server, (bytes, u64::MAX)).await,
-        Some(Harm::CutAnswer(bytes)) => pass_until(client, server, (u64::MAX, bytes)).await,
-        _ => copy_bidirectional(&mut client, &mut server).await.map(drop),
+    let limits = match harm {
+        Some(Harm::CutRequest(bytes)) => (bytes, u64::MAX),
+        Some(Harm::CutAnswer(bytes)) => (u64::MAX, bytes),
+        _ => return copy_bidirectional(&mut client, &mut server).await.map(drop),
+    };
+    if pass_until(client, server, limits).await? {
+        inner.count();
     }
+    Ok(())
 }
 
-/// Passes at most so many bytes each way, and then closes the connection both ways.
+/// Passes at most so many bytes each way, and then closes the connection both ways. Whether it was
+/// that which ended it.
 async fn pass_until(
     client: TcpStream,
     server: TcpStream,
     (up, down): (u64, u64),
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let (from_client, mut to_client) = client.into_split();
     let (from_server, mut to_server) = server.into_split();
     let mut request = from_client.take(up);
     let upwards = copy(&mut request, &mut to_server);
     if down == 0 {
         // The server does what it was asked to: it is heard, and not passed on.
-        tokio::select! {
-            sent = upwards => sent.map(drop),
-            heard = from_server.readable() => heard,
-        }
-    } else {
-        let mut answer = from_server.take(down);
-        tokio::select! {
-            sent = upwards => sent.map(drop),
-            answered = copy(&mut answer, &mut to_client) => answered.map(drop),
-        }
+        return tokio::select! {
+            sent = upwards => Ok(sent? == up),
+            heard = from_server.readable() => heard.map(|()| true),
+        };
+    }
+    let mut answer = from_server.take(down);
+    tokio::select! {
+        sent = upwards => Ok(sent? == up),
+        answered = copy(&mut answer, &mut to_client) => Ok(answered? == down),
     }
 }
 

@@ -117,6 +117,7 @@ pub fn deleted_columns() -> Vec<DeletedColumns> {
                 "ended_at",
             ],
         ),
+        ("webhook_addresses_gone", &["account_id", "url", "since"]),
         (
             "webhook_tries",
             &["job_id", "number", "at", "took_ms", "status", "fault"],

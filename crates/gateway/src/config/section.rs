@@ -272,7 +272,8 @@ pub struct LimitConfig {
     /// How long a request waits for its share of that memory before it is refused.
     pub buffer_wait: Seconds,
     /// Requests without a valid key that an address, or the 64 bits of an IPv6 one, may make in a
-    /// minute before more of them are refused unseen. Keys that work are not concerned.
+    /// minute before more of them are refused unseen. Keys that worked at this gateway
+    /// before are not concerned.
     pub failures_per_minute: NonZeroU32,
     /// Connections that may be open at the same time; others wait to be accepted.
     pub connections: usize,

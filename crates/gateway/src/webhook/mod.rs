@@ -94,6 +94,9 @@ impl Messenger {
     }
 
     async fn tell(&self, claim: WebhookClaim) -> Result<(), SendError> {
+        if schedule::is_over(claim.round) {
+            return self.give_up(&claim).await;
+        }
         let body = self.write(claim.job).await?;
         let at = self.app.clock.now();
         let headers = self.head(&claim, at, &body);
@@ -110,6 +113,21 @@ impl Messenger {
         };
         let store = &self.app.store;
         store.record_webhook_try(claim.job, tried, verdict).await?;
+        Ok(())
+    }
+
+    /// A message whose tries were cut short: what ends its sender must not be sent for ever.
+    async fn give_up(&self, claim: &WebhookClaim) -> Result<(), SendError> {
+        let tried = WebhookTry {
+            number: claim.number,
+            at: self.app.clock.now(),
+            took: Duration::ZERO,
+            answer: WebhookAnswer::Fault("every try of it was cut short".to_owned()),
+        };
+        let failed = WebhookVerdict::Failed;
+        let store = &self.app.store;
+        store.record_webhook_try(claim.job, tried, failed).await?;
+        tracing::warn!(job = %claim.job, "a webhook was given up: its tries were cut short");
         Ok(())
     }
 

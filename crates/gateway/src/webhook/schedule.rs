@@ -35,6 +35,11 @@ pub(super) fn wait(round: u32, asked: Option<Duration>, jitter: u32) -> Option<D
     Some(wait.max(asked.unwrap_or_default().min(LONGEST)))
 }
 
+/// Whether a try is one more than a message has: those before it were cut short.
+pub(super) const fn is_over(round: u32) -> bool {
+    round as usize > WAITS.len() + 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,6 +50,7 @@ mod tests {
         assert_eq!(waits, WAITS);
         assert!(waits.len() + 1 >= 10);
         assert!(waits.iter().sum::<Duration>() > Duration::from_hours(24));
+        assert!(!is_over(12) && is_over(13));
         assert_eq!(wait(0, None, 0), None);
         assert_eq!(wait(12, Some(minutes(1)), 0), None);
     }

@@ -20,6 +20,7 @@ CREATE TABLE webhooks (
 ) STRICT;
 
 CREATE INDEX webhooks_to_deliver ON webhooks (due_at, job_id) WHERE due_at IS NOT NULL;
+CREATE INDEX webhooks_to_address ON webhooks (account_id, url) WHERE due_at IS NOT NULL;
 CREATE INDEX webhooks_of_account ON webhooks (account_id, created_at, job_id);
 CREATE INDEX webhooks_by_end ON webhooks (ended_at) WHERE ended_at IS NOT NULL;
 

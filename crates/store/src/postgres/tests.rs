@@ -223,8 +223,13 @@ async fn no_hot_statement_reads_a_whole_table() {
 }
 
 /// The same of the outbox.
-fn outbox_statements(job: &str, account: &str) -> [Hot; 6] {
+fn outbox_statements(job: &str, account: &str) -> [Hot; 7] {
     [
+        (
+            webhook::DISABLE.into(),
+            format!("{job}, 10"),
+            &["webhooks_pkey", "webhooks_to_address"],
+        ),
         (
             webhook::CLAIM,
             "80000, 90000, '[]'".into(),
@@ -246,7 +251,7 @@ fn outbox_statements(job: &str, account: &str) -> [Hot; 6] {
             &["webhooks_of_account"],
         ),
         (
-            webhook::FORGET.into(),
+            webhook::FORGET_URLS.into(),
             "10000, 20".into(),
             &["webhooks_by_end"],
         ),

@@ -12,6 +12,7 @@ use tryon_core::{
 use super::{
     job,
     statement::{Connection, Sql, json, query},
+    webhook,
 };
 use crate::{
     record::{Erasure, NewErasure, Pair, Source, Subject},
@@ -70,7 +71,7 @@ const FORGET_SAMPLES: &str = "
 
 pub(crate) const FORGET_NAME: &str = "DELETE FROM idempotency_keys WHERE job_id = $1";
 
-/// With it goes what is logged of its tries.
+/// With it goes what is logged of its tries. That its address is gone is found out anew.
 pub(crate) const FORGET_WEBHOOK: &str = "DELETE FROM webhooks WHERE job_id = $1";
 
 const COUNT: &str = "UPDATE erasures SET jobs = jobs + 1, pictures = $2 WHERE id = $1";
@@ -268,7 +269,7 @@ async fn forget(
         .bind(json(&()))
         .execute(connection)
         .await?;
-    for forgotten in [FORGET_NAME, FORGET_WEBHOOK] {
+    for forgotten in [FORGET_NAME, webhook::BACK, FORGET_WEBHOOK] {
         let forget = query(forgotten).bind(job.to_string());
         forget.execute(connection).await?;
     }

@@ -486,7 +486,12 @@ impl<S: SqlStore> Store for S {
             .pools()
             .write(move |tx| Box::pin(erasure::finish(tx, id, due_at, now)))
             .await?;
-        self.scrub().await?;
+        if found
+            .as_ref()
+            .is_some_and(|found| found.finished_at.is_some() && found.jobs > 0)
+        {
+            self.scrub().await?;
+        }
         Ok(found)
     }
 

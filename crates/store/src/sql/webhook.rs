@@ -15,11 +15,17 @@ use crate::{
     },
 };
 
+/// Nothing is sent to an address that is gone.
 const WRITE: &str = "
-    INSERT INTO webhooks (job_id, account_id, url, due_at, created_at)
-    VALUES ($1, $2, $3, $4, $4)";
+    INSERT INTO webhooks (job_id, account_id, url, state, due_at, created_at, ended_at)
+    SELECT $1, $2, $3, state,
+        CASE state WHEN 'pending' THEN $4 END, $4, CASE state WHEN 'disabled' THEN $4 END
+    FROM (
+        SELECT CASE WHEN EXISTS (
+            SELECT 1 FROM webhook_addresses_gone WHERE account_id = $2 AND url = $3)
+        THEN 'disabled' ELSE 'pending' END AS state) AS now";
 
-/// A try that is never heard of again is counted all the same: what kills its sender must not be
+/// A try that is never heard of again is counted all the same, so that what ends its sender is not
 /// sent for ever.
 pub(crate) const CLAIM: Sql = Sql {
     sqlite: "
@@ -36,17 +42,12 @@ pub(crate) const CLAIM: Sql = Sql {
     RETURNING job_id, account_id, url, created_at, tries, earlier_tries",
 };
 
-const IS_GONE: &str = "
-    SELECT COUNT(*) FROM webhook_addresses_gone WHERE account_id = $1 AND url = $2";
-
-const SKIP: &str = "
-    UPDATE webhooks SET state = 'disabled', due_at = NULL, ended_at = $2, tries = tries - 1
-    WHERE job_id = $1";
-
-/// A late try changes nothing any more, unless it was the one that was taken.
+/// A late try changes nothing any more, also one from before the message was sent anew, unless it
+/// was the one that was taken.
 const RECORD: &str = "
     UPDATE webhooks SET state = $3, due_at = $4, ended_at = $5
-    WHERE job_id = $1 AND due_at IS NOT NULL AND (tries = $2 OR $3 = 'delivered')";
+    WHERE job_id = $1 AND due_at IS NOT NULL
+        AND ((tries = $2 AND tries > earlier_tries) OR $3 = 'delivered')";
 
 const LOG: &str = "
     INSERT INTO webhook_tries (job_id, number, at, took_ms, status, fault)
@@ -58,11 +59,17 @@ const GONE: &str = "
     SELECT account_id, url, $2 FROM webhooks WHERE job_id = $1
     ON CONFLICT (account_id, url) DO NOTHING";
 
+/// What else waits for that address.
+pub(crate) const DISABLE: &str = "
+    UPDATE webhooks SET state = 'disabled', due_at = NULL, ended_at = $2
+    WHERE due_at IS NOT NULL
+        AND (account_id, url) = (SELECT account_id, url FROM webhooks WHERE job_id = $1)";
+
 const REPLAY: &str = "
     UPDATE webhooks SET state = 'pending', due_at = $3, ended_at = NULL, earlier_tries = tries
     WHERE job_id = $1 AND account_id = $2";
 
-const BACK: &str = "
+pub(super) const BACK: &str = "
     DELETE FROM webhook_addresses_gone
     WHERE (account_id, url) = (SELECT account_id, url FROM webhooks WHERE job_id = $1)";
 
@@ -99,19 +106,23 @@ pub(crate) const LIST: &str = list_webhooks!("account_id = $1");
 
 pub(crate) const LIST_AFTER: &str = list_webhooks!(
     "account_id = $1 AND (created_at, job_id) < (
-        SELECT created_at, job_id FROM webhooks WHERE job_id = $3)"
+        SELECT created_at, job_id FROM webhooks WHERE job_id = $3 AND account_id = $1)"
 );
 
-pub(crate) const FORGET: &str = "
-    DELETE FROM webhooks WHERE job_id IN (
+/// The jobs first, as whoever erases one has them.
+pub(crate) const FORGET_URLS: &str = "
+    UPDATE jobs SET webhook_url = NULL WHERE id IN (
         SELECT job_id FROM webhooks WHERE ended_at <= $1 ORDER BY ended_at LIMIT $2)
-    RETURNING job_id";
+    RETURNING id";
 
-const FORGET_URLS: Sql = Sql {
+/// One that is sent anew meanwhile stays.
+const FORGET: Sql = Sql {
     sqlite: "
-    UPDATE jobs SET webhook_url = NULL WHERE id IN (SELECT value FROM json_each($1))",
+    DELETE FROM webhooks
+    WHERE job_id IN (SELECT value FROM json_each($1)) AND ended_at IS NOT NULL",
     postgres: "
-    UPDATE jobs SET webhook_url = NULL WHERE id IN (SELECT jsonb_array_elements_text($1))",
+    DELETE FROM webhooks
+    WHERE job_id IN (SELECT jsonb_array_elements_text($1)) AND ended_at IS NOT NULL",
 };
 
 const FORGET_GONE: &str = "DELETE FROM webhook_addresses_gone WHERE since <= $1";
@@ -134,44 +145,20 @@ pub(super) async fn write(
     Ok(())
 }
 
-/// Claims the message that is due longest. Those to addresses that are gone end on the way.
+/// Claims the message that is due longest.
 pub(super) async fn claim(
     connection: &mut Connection<'_>,
     now: Timestamp,
     lease_until: Timestamp,
     passed_over: Vec<String>,
 ) -> Result<Option<WebhookClaim>, StoreError> {
-    loop {
-        let row: Option<WebhookClaimRow> = query(CLAIM)
-            .bind(now)
-            .bind(lease_until)
-            .bind(json(&passed_over))
-            .fetch_optional(connection)
-            .await?;
-        let Some(claim) = row.map(WebhookClaim::try_from).transpose()? else {
-            return Ok(None);
-        };
-        if !is_gone(connection, &claim).await? {
-            return Ok(Some(claim));
-        }
-        query(SKIP)
-            .bind(claim.job.to_string())
-            .bind(now)
-            .execute(connection)
-            .await?;
-    }
-}
-
-async fn is_gone(
-    connection: &mut Connection<'_>,
-    claim: &WebhookClaim,
-) -> Result<bool, StoreError> {
-    let (count,): (i64,) = query(IS_GONE)
-        .bind(claim.account.to_string())
-        .bind(claim.url.as_str())
-        .fetch_one(connection)
+    let row: Option<WebhookClaimRow> = query(CLAIM)
+        .bind(now)
+        .bind(lease_until)
+        .bind(json(&passed_over))
+        .fetch_optional(connection)
         .await?;
-    Ok(count > 0)
+    row.map(WebhookClaim::try_from).transpose()
 }
 
 pub(super) async fn record(
@@ -197,8 +184,10 @@ pub(super) async fn record(
         .await?;
     log(connection, job, tried).await?;
     if verdict == WebhookVerdict::Gone && recorded > 0 {
-        let gone = query(GONE).bind(job.to_string()).bind(ended);
-        gone.execute(connection).await?;
+        for gone in [GONE, DISABLE] {
+            let gone = query(gone).bind(job.to_string()).bind(ended);
+            gone.execute(connection).await?;
+        }
     }
     Ok(recorded > 0)
 }
@@ -280,19 +269,16 @@ pub(super) async fn forget(
     limit: u32,
 ) -> Result<u64, StoreError> {
     let ended_before = now - WEBHOOK_LIFE;
-    let forgotten: Vec<(String,)> = query(FORGET)
+    let ended: Vec<(String,)> = query(FORGET_URLS)
         .bind(ended_before)
         .bind(limit)
         .fetch_all(connection)
         .await?;
-    let jobs: Vec<&String> = forgotten.iter().map(|(job,)| job).collect();
-    query(FORGET_URLS)
-        .bind(json(&jobs))
-        .execute(connection)
-        .await?;
+    let jobs: Vec<&String> = ended.iter().map(|(job,)| job).collect();
+    query(FORGET).bind(json(&jobs)).execute(connection).await?;
     query(FORGET_GONE)
         .bind(ended_before)
         .execute(connection)
         .await?;
-    Ok(forgotten.len() as u64)
+    Ok(ended.len() as u64)
 }

@@ -50,7 +50,7 @@ async fn plan(pool: &SqlitePool, statement: &'static str) -> Vec<String> {
 #[tokio::test]
 async fn no_hot_statement_reads_a_whole_table() {
     let store = open_memory().await;
-    let hot: [(Sql, &str); 35] = [
+    let hot: [(Sql, &str); 36] = [
         (key::FIND_ACCOUNT.into(), "api_keys"),
         (
             idempotency::FIND.into(),
@@ -72,13 +72,14 @@ async fn no_hot_statement_reads_a_whole_table() {
         (sweep::ERASABLE_INPUTS.into(), "jobs_with_inputs"),
         (sweep::ERASABLE_OUTPUTS.into(), "jobs_with_outputs"),
         (webhook::CLAIM, "webhooks_to_deliver"),
+        (webhook::DISABLE.into(), "webhooks_to_address"),
         (webhook::FIND.into(), "PRIMARY KEY (job_id=?)"),
         (webhook::LIST.into(), "webhooks_of_account"),
         (
             webhook::LIST_AFTER.into(),
             "webhooks_of_account (account_id=? AND created_at<?)",
         ),
-        (webhook::FORGET.into(), "webhooks_by_end"),
+        (webhook::FORGET_URLS.into(), "webhooks_by_end"),
         (sweep::NEXT_DUE.into(), "webhooks_to_deliver"),
         (erasure::CLAIM_OF_END_USER.into(), "jobs_of_end_user"),
         (erasure::LIST_CLAIMED.into(), "jobs_to_erase"),

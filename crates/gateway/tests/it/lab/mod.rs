@@ -1,8 +1,8 @@
 //! The fault laboratory: everything around the gateways misbehaves while clients are at work, and
 //! then the books are checked.
 //!
-//! Two gateways on one PostgreSQL, one Redis and one bucket, eight nodes, and a proxy on each way
-//! between them. Gateways are killed between any two steps of any task and started again; the
+//! Two gateways on one PostgreSQL, one Redis and one bucket, eight nodes, and a proxy on the ways
+//! between clients, gateways, nodes and bucket. Gateways are killed between any two steps of any task and started again; the
 //! servers are killed; connections are refused, cut in the middle of a request or an answer, held
 //! up and overtaken; clocks jump; nodes vanish with their jobs, report late, twice or nothing, flap
 //! and fail; receivers of webhooks do what they want.

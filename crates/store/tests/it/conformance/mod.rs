@@ -120,6 +120,7 @@ macro_rules! conformance {
                     an_address_that_is_gone_is_told_nothing_more,
                     a_message_is_sent_anew,
                     messages_are_listed_newest_first_in_pages,
+                    an_erased_job_leaves_no_address,
                     a_message_is_forgotten_with_its_address,
                 }
                 erasure {

@@ -1,9 +1,13 @@
 use std::time::Duration;
 
-use tryon_core::{error::JobErrorCode::Cancelled, id::JobId, time::Timestamp};
+use tryon_core::{
+    error::JobErrorCode::Cancelled,
+    id::{ErasureId, JobId},
+    time::Timestamp,
+};
 use tryon_store::{
-    NewJob, Store, WEBHOOK_LIFE, Webhook, WebhookAnswer, WebhookClaim, WebhookPage, WebhookState,
-    WebhookTry, WebhookVerdict,
+    NewErasure, NewJob, Store, Subject, WEBHOOK_LIFE, Webhook, WebhookAnswer, WebhookClaim,
+    WebhookPage, WebhookState, WebhookTry, WebhookVerdict,
 };
 
 use crate::fixture::{
@@ -218,8 +222,11 @@ pub(super) async fn a_message_is_sent_anew(store: &dyn Store) {
     // The address is not gone any more.
     let next = end(store, told(2, URL), 4).await;
     assert_eq!(claim(store, 5).await.unwrap().job, next);
-    // What is under way is sent anew at once, too.
+    // What is under way is sent anew at once, too, whatever comes of that try.
     assert!(store.replay_webhook(account, next, at(6)).await.unwrap());
+    for verdict in [WebhookVerdict::Failed, WebhookVerdict::Gone] {
+        assert!(!record(store, next, tried(1, 5, 410), verdict).await);
+    }
     let again = claim(store, 6).await.unwrap();
     assert_eq!((again.job, again.number, again.round), (next, 2, 1));
 }
@@ -255,9 +262,30 @@ pub(super) async fn messages_are_listed_newest_first_in_pages(store: &dyn Store)
     assert_eq!(list(store, None, 2).await, [job_id(3), job_id(2)]);
     assert_eq!(list(store, Some(2), 2).await, [job_id(1)]);
     assert_eq!(list(store, Some(1), 2).await, []);
+    assert_eq!(list(store, Some(4), 2).await, [], "it is somebody else's");
     assert_eq!(list(store, Some(9), 2).await, []);
     let none = store.find_webhook(account_id(1), job_id(4)).await;
     assert_eq!(none.unwrap(), None);
+}
+
+/// What is known of an address goes with the job that was told there.
+pub(super) async fn an_erased_job_leaves_no_address(store: &dyn Store) {
+    let account = rich_account(store, 10).await;
+    let id = end(store, told(1, URL), 1).await;
+    claim(store, 2).await.unwrap();
+    assert!(record(store, id, tried(1, 2, 410), WebhookVerdict::Gone).await);
+    let erasure = NewErasure {
+        id: ErasureId::from_bytes([1; 12]),
+        account,
+        subject: Subject::Job(id),
+    };
+    let begun = store.begin_erasure(erasure, at(9), at(3)).await.unwrap();
+    assert!(begun.is_some());
+    store.forget_job(id, at(4)).await.unwrap();
+    assert_eq!(store.find_webhook(account, id).await.unwrap(), None);
+    // Whether it still is gone is asked anew.
+    let next = end(store, told(2, URL), 5).await;
+    assert_eq!(claim(store, 6).await.unwrap().job, next);
 }
 
 pub(super) async fn a_message_is_forgotten_with_its_address(store: &dyn Store) {

@@ -48,16 +48,22 @@ pub(super) struct Outbox {
 impl Outbox {
     /// A job ended.
     pub(super) fn write(&mut self, job: JobId, account: AccountId, number: u32, now: i64) {
-        self.messages.extend(url(number).map(|url| Message {
+        let Some(url) = url(number) else { return };
+        let gone = self.gone.contains(&(account, url));
+        self.messages.push(Message {
             job,
             account,
             url,
-            state: WebhookState::Pending,
-            due_at: Some(now),
+            state: if gone {
+                WebhookState::Disabled
+            } else {
+                WebhookState::Pending
+            },
+            due_at: (!gone).then_some(now),
             tries: 0,
             earlier: 0,
             logged: BTreeSet::new(),
-        }));
+        });
     }
 
     pub(super) async fn claim(&mut self, store: &dyn Store, now: i64) {
@@ -69,20 +75,14 @@ impl Outbox {
         self.claims.extend(claimed);
     }
 
-    /// The one that is due longest; what goes to an address that is gone ends on the way.
+    /// The one that is due longest.
     fn claim_expected(&mut self, now: i64) -> Option<(JobId, u32, u32)> {
-        loop {
-            let due = self.messages.iter_mut();
-            let due = due.filter(|message| message.due_at.is_some_and(|due| due <= now));
-            let first = due.min_by_key(|message| (message.due_at, message.job))?;
-            if self.gone.contains(&(first.account, first.url)) {
-                (first.state, first.due_at) = (WebhookState::Disabled, None);
-                continue;
-            }
-            first.tries += 1;
-            first.due_at = Some(now + LEASE);
-            return Some((first.job, first.tries, first.tries - first.earlier));
-        }
+        let due = self.messages.iter_mut();
+        let due = due.filter(|message| message.due_at.is_some_and(|due| due <= now));
+        let first = due.min_by_key(|message| (message.due_at, message.job))?;
+        first.tries += 1;
+        first.due_at = Some(now + LEASE);
+        Some((first.job, first.tries, first.tries - first.earlier))
     }
 
     pub(super) async fn tell(
@@ -117,13 +117,19 @@ impl Outbox {
         let message = self.messages.iter_mut().find(|m| m.job == job).unwrap();
         message.logged.insert(number);
         let taken = state == WebhookState::Delivered;
-        let counts = message.due_at.is_some() && (message.tries == number || taken);
+        let current = message.tries == number && message.tries > message.earlier;
+        let counts = message.due_at.is_some() && (current || taken);
         assert_eq!(recorded, counts);
-        if counts {
-            (message.state, message.due_at) = (state, due_at);
-            if state == WebhookState::Disabled {
-                self.gone.insert((message.account, message.url));
-            }
+        if !counts {
+            return;
+        }
+        (message.state, message.due_at) = (state, due_at);
+        if state == WebhookState::Disabled {
+            let gone = (message.account, message.url);
+            self.gone.insert(gone);
+            let waiting = self.messages.iter_mut();
+            let waiting = waiting.filter(|it| it.due_at.is_some() && (it.account, it.url) == gone);
+            waiting.for_each(|it| (it.state, it.due_at) = (state, None));
         }
     }
 
