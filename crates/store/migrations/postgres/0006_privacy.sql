@@ -37,7 +37,7 @@ CREATE INDEX idempotency_keys_of_job ON idempotency_keys (job_id);
 
 -- Milliseconds; where absent, what the gateway's configuration says.
 ALTER TABLE accounts ADD COLUMN output_retention BIGINT CHECK (output_retention >= 0);
--- Decided at submission. Those that are there have the 72 hours that they were promised.
+-- Decided at submission. Those that are there have 72 hours, which is the default.
 ALTER TABLE jobs ADD COLUMN output_retention BIGINT NOT NULL DEFAULT 259200000
     CHECK (output_retention >= 0);
 ALTER TABLE jobs ADD COLUMN outputs_once BOOLEAN NOT NULL DEFAULT FALSE;
