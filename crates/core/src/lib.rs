@@ -19,6 +19,8 @@ pub mod id;
 pub mod job;
 pub mod ledger;
 pub mod limit;
+pub mod name;
+pub mod scope;
 pub mod secret;
 pub mod task;
 pub mod time;

@@ -1,57 +1,10 @@
 //! What a job asks for.
 
-use std::{fmt, str::FromStr};
-
 use serde::{Deserialize, Serialize};
 
-use crate::category::Category;
+use crate::{category::Category, name::named};
 
-/// A name outside a closed set; the message lists the names that are in it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not one of {}", names.join(", "))]
-pub struct UnknownName {
-    text: String,
-    names: &'static [&'static str],
-}
-
-/// A closed set of names, each with one spelling on the wire.
-macro_rules! named {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum $name {
-            $($(#[$vdoc])* #[serde(rename = $text)] $variant,)+
-        }
-
-        impl $name {
-            /// Every one of them.
-            pub const ALL: &[Self] = &[$(Self::$variant,)+];
-            /// The names of all of them, in the same order.
-            pub const NAMES: &[&'static str] = &[$($text,)+];
-
-            /// Its name on the wire.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)+ }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = UnknownName;
-
-            fn from_str(text: &str) -> Result<Self, UnknownName> {
-                Self::ALL.iter().copied().find(|name| name.as_str() == text).ok_or_else(|| {
-                    UnknownName { text: text.chars().take(64).collect(), names: Self::NAMES }
-                })
-            }
-        }
-    };
-}
+pub use crate::name::UnknownName;
 
 named! {
     /// The model name a request asks for. It is served by that model or refused.

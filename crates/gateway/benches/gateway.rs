@@ -23,6 +23,7 @@ use tryon_core::{
     id::{AccountId, KeyId},
     ledger::Pool,
     limit::Limits,
+    scope::Scopes,
     secret::Secret,
     time::Timestamp,
 };
@@ -136,6 +137,7 @@ async fn make_customer(store: &dyn Store) -> String {
         name: "bench".to_owned(),
         prefix: secret.prefix().to_owned(),
         hash: secret.hash(),
+        scopes: Scopes::ALL,
         expires_at: None,
     };
     store

@@ -8,10 +8,12 @@ use axum::http::{HeaderMap, header};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use rand::CryptoRng;
 use sha2::{Digest as _, Sha256};
-use tryon_core::{id::KeyId, time::Timestamp};
-use tryon_store::{Account, Store};
+use tryon_core::time::Timestamp;
+use tryon_store::Store;
 
 use crate::error::ApiError;
+
+pub use tryon_store::Caller;
 
 /// What every secret begins with, so that one that leaked is recognised as ours.
 const PREFIX: &str = "tryon_";
@@ -59,15 +61,6 @@ pub fn hash(secret: &str) -> KeyHash {
     Sha256::digest(secret.as_bytes()).into()
 }
 
-/// Who a request comes from.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    /// The key that it carries.
-    pub key: KeyId,
-    /// Whose key that is, as it stands now.
-    pub account: Account,
-}
-
 /// The key that a request with these headers carries. What is not shaped like one is refused
 /// without asking the store.
 pub(crate) fn read_key(headers: &HeaderMap) -> Result<KeyHash, ApiError> {
@@ -86,8 +79,7 @@ pub(crate) async fn find_caller(
     now: Timestamp,
 ) -> Result<Caller, ApiError> {
     let found = store.find_account_by_key(key, now).await?;
-    let (key, account) = found.ok_or_else(not_valid)?;
-    Ok(Caller { key, account })
+    found.ok_or_else(not_valid)
 }
 
 fn not_valid() -> ApiError {

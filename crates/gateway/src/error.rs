@@ -9,7 +9,7 @@ use axum::{
 };
 use tryon_api::public::{ErrorBody, RequestFault};
 use tryon_blob::BlobError;
-use tryon_core::error::ApiErrorCode;
+use tryon_core::{error::ApiErrorCode, scope::Scope};
 use tryon_store::{StoreError, SubmitError};
 
 /// Tells clients whether to try the same request again.
@@ -75,6 +75,12 @@ impl ApiError {
     /// Whether it is that there is no key, or not a valid one.
     pub(crate) fn is_unauthorized(&self) -> bool {
         self.status == StatusCode::UNAUTHORIZED
+    }
+
+    /// 403: the key is valid, and not for this.
+    pub fn out_of_scope(scope: Scope) -> Self {
+        let message = format!("this API key is not for `{scope}`: use one that has this scope");
+        Self::unauthorized(message).status(StatusCode::FORBIDDEN)
     }
 
     /// 403: the link was not made by us.

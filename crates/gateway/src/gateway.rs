@@ -11,6 +11,7 @@ use url::Url;
 use crate::{
     app::App,
     callback::{self, Reports},
+    certificate::{Certificate, CertificateError},
     config::{ConfigFault, GatewayConfig, ServerConfig},
     dispatch::{self, Fleet, Outcomes, specs},
     fetch::Fetcher,
@@ -39,6 +40,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The public listener's certificate cannot be shown.
+    #[error("the public listener cannot speak TLS")]
+    Certificate(#[from] CertificateError),
     /// The client for nodes and pictures cannot be built.
     #[error("the HTTP client cannot be built")]
     Client(#[from] reqwest::Error),
@@ -61,6 +65,8 @@ fn list(faults: &[ConfigFault]) -> String {
 pub struct Listeners {
     public: TcpListener,
     internal: TcpListener,
+    /// What the public one shows, where it speaks TLS.
+    certificate: Option<Arc<Certificate>>,
     server: ServerConfig,
     public_addr: SocketAddr,
     internal_addr: SocketAddr,
@@ -70,6 +76,7 @@ impl Listeners {
     /// Opens both. Clients that connect wait until the gateway has started.
     pub async fn bind(server: &ServerConfig) -> Result<Self, StartError> {
         let mut server = server.clone();
+        let certificate = Certificate::open(&server).await?;
         let public = bind("server.port", &server.host, server.port).await?;
         let internal = bind(
             "server.internal_port",
@@ -85,6 +92,7 @@ impl Listeners {
         Ok(Self {
             public,
             internal,
+            certificate,
             server,
             public_addr,
             internal_addr,
@@ -196,6 +204,9 @@ impl Gateway {
         let preparer = Preparer::new(Arc::clone(&app), fetcher);
         let messenger = Messenger::new(Arc::clone(&app))?;
         let (public_addr, internal_addr) = (listeners.public_addr, listeners.internal_addr);
+        if let Some(certificate) = &listeners.certificate {
+            work.follow(certificate);
+        }
         let (public, internal) = work.serve(listeners, &outcomes);
         work.start_loops(&outcomes, &preparer);
         work.start_messenger(messenger);
@@ -294,13 +305,15 @@ impl Work {
             outcomes: outcomes.clone(),
             tasks: self.tasks.clone(),
         };
-        let serve = |socket, router, stop: &CancellationToken| {
+        let serve = |socket, tls, router, stop: &CancellationToken| {
             let (limits, stop) = (app.config.limits.clone(), stop.clone());
-            tokio::spawn(async move { listener::serve(socket, router, &limits, stop).await })
+            tokio::spawn(async move { listener::serve(socket, tls, router, &limits, stop).await })
         };
-        let public = serve(listeners.public, route::router(outcomes), &self.stop_public);
+        let tls = listeners.certificate.as_ref().map(Certificate::acceptor);
+        let public = route::router(outcomes);
+        let public = serve(listeners.public, tls, public, &self.stop_public);
         let internal = callback::router(reports);
-        let internal = serve(listeners.internal, internal, &self.stop_internal);
+        let internal = serve(listeners.internal, None, internal, &self.stop_internal);
         (public, internal)
     }
 
@@ -337,6 +350,14 @@ impl Work {
         self.keep("orphans", {
             let (outcomes, stop) = (outcomes.clone(), stop.clone());
             move || sweep::run_orphans(outcomes.clone(), stop.clone())
+        });
+    }
+
+    fn follow(&self, certificate: &Arc<Certificate>) {
+        // While the listener takes connections, it shows the certificate that is valid.
+        let (certificate, stop) = (Arc::clone(certificate), self.stop_public.clone());
+        self.keep("certificate", move || {
+            Arc::clone(&certificate).follow(stop.clone())
         });
     }
 

@@ -54,6 +54,7 @@ pub mod app;
 pub mod auth;
 mod bounded;
 pub mod callback;
+mod certificate;
 pub mod clock;
 pub mod config;
 mod darkroom;
@@ -80,5 +81,6 @@ pub mod wake;
 mod webhook;
 
 pub use app::App;
+pub use certificate::CertificateError;
 pub use config::GatewayConfig;
 pub use gateway::{Gateway, Listeners, StartError};

@@ -6,14 +6,17 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
 };
 use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower_http::add_extension::AddExtension;
 
@@ -25,19 +28,21 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Answers the listener's connections until `stop`, then lets the requests under way end.
 ///
 /// HTTP/1.1 only: clients and nodes speak it, and a proxy in front turns other versions into it.
-/// A connection that sends no request head within `limits.header_timeout`, or takes nothing of an
-/// answer within `limits.write_idle`, is closed; beyond
-/// `limits.connections`, new ones wait in the kernel's queue.
+/// With `tls` it is spoken within TLS alone. A connection that has not agreed on that, or sent a
+/// request's head, within `limits.header_timeout`, or takes nothing of an answer within
+/// `limits.write_idle`, is closed; beyond `limits.connections`, new ones wait in the kernel's queue.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     router: Router,
     limits: &LimitConfig,
     stop: CancellationToken,
 ) {
+    let header_timeout = limits.header_timeout.duration();
     let mut protocol = http1::Builder::new();
     protocol
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout.duration());
+        .header_read_timeout(header_timeout);
     let slots = Arc::new(Semaphore::new(limits.connections));
     let open = GracefulShutdown::new();
     loop {
@@ -49,21 +54,51 @@ pub async fn serve(
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let service = AddExtension::new(router.clone(), Peer(peer.ip()));
-        let service = TowerToHyperService::new(service);
         // Who asks and does not read would keep its place for ever.
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(limits.write_idle.duration()));
-        let connection = protocol.serve_connection(TokioIo::new(Box::pin(stream)), service);
-        let connection = open.watch(connection);
+        let stream = Box::pin(stream);
+        let conversation = Conversation {
+            protocol: protocol.clone(),
+            service: AddExtension::new(router.clone(), Peer(peer.ip())),
+            watcher: open.watcher(),
+        };
+        let tls = tls.clone();
         tokio::spawn(async move {
-            // A client that goes away is no fault of ours, and nobody is left to be told.
-            let _ = connection.await;
+            match tls {
+                None => conversation.hold(stream).await,
+                Some(tls) => {
+                    // Nothing can be said to who does not speak TLS, or not with us.
+                    let agreed = timeout(header_timeout, tls.accept(stream)).await;
+                    if let Ok(Ok(stream)) = agreed {
+                        conversation.hold(stream).await;
+                    }
+                }
+            }
             drop(slot);
         });
     }
     drop(listener);
     finish(open, limits.shutdown.duration()).await;
+}
+
+/// What is said on a connection.
+struct Conversation {
+    protocol: http1::Builder,
+    service: AddExtension<Router, Peer>,
+    /// Ends it between two requests once the listener stops, which waits for that.
+    watcher: Watcher,
+}
+
+impl Conversation {
+    async fn hold(self, stream: impl AsyncRead + AsyncWrite + Unpin + 'static) {
+        let service = TowerToHyperService::new(self.service);
+        let connection = self
+            .protocol
+            .serve_connection(TokioIo::new(stream), service);
+        // A client that goes away is no fault of ours, and nobody is left to be told.
+        let _ = self.watcher.watch(connection).await;
+    }
 }
 
 async fn accept(
@@ -84,7 +119,7 @@ async fn accept(
 }
 
 async fn finish(open: GracefulShutdown, within: Duration) {
-    if tokio::time::timeout(within, open.shutdown()).await.is_err() {
+    if timeout(within, open.shutdown()).await.is_err() {
         tracing::warn!("requests were still under way when the time to end was over");
     }
 }

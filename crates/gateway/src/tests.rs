@@ -20,6 +20,7 @@ use tryon_core::{
     id::{AccountId, KeyId},
     ledger::Pool,
     limit::Limits,
+    scope::Scopes,
     secret::Secret,
     time::{Seconds, Timestamp},
 };
@@ -103,6 +104,7 @@ impl Stage {
             name: "k".to_owned(),
             prefix: secret.prefix().to_owned(),
             hash: secret.hash(),
+            scopes: Scopes::ALL,
             expires_at: None,
         };
         store.create_key(key, now).await.unwrap();

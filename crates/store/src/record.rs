@@ -9,6 +9,7 @@ use tryon_core::{
     job::{JobEnd, JobState, SampleState},
     ledger::Balance,
     limit::Limits,
+    scope::Scopes,
     task::{Mode, ModerationLevel, OutputFormat, Provider, TaskOptions},
     time::Timestamp,
 };
@@ -43,12 +44,25 @@ pub struct Key {
     pub name: String,
     /// The first characters of the secret, to tell keys apart in a list.
     pub prefix: String,
+    /// What it may be used for.
+    pub scopes: Scopes,
     /// When it was made.
     pub created_at: Timestamp,
     /// From when on it opens nothing.
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+}
+
+/// Who a key belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The key.
+    pub key: KeyId,
+    /// What it may be used for.
+    pub scopes: Scopes,
+    /// Whose it is, as that stands now.
+    pub account: Account,
 }
 
 /// A key to be made.
@@ -64,6 +78,8 @@ pub struct NewKey {
     pub prefix: String,
     /// SHA-256 of the secret; the secret itself is never kept.
     pub hash: [u8; 32],
+    /// What it may be used for.
+    pub scopes: Scopes,
     /// From when on it opens nothing; `None` for one that is valid until it is revoked.
     pub expires_at: Option<Timestamp>,
 }

@@ -15,9 +15,9 @@ use tryon_core::{
 
 use crate::change::Changes;
 use crate::record::{
-    Account, Assignment, Erasable, Erasure, ExpiredLease, Job, JobPage, Key, Lost, NewErasure,
-    NewJob, NewKey, Node, NodeSpec, NodeState, Output, Pair, Preparation, Registered, Settled,
-    Submission, SweptNodes, Violation,
+    Account, Assignment, Caller, Erasable, Erasure, ExpiredLease, Job, JobPage, Key, Lost,
+    NewErasure, NewJob, NewKey, Node, NodeSpec, NodeState, Output, Pair, Preparation, Registered,
+    Settled, Submission, SweptNodes, Violation,
 };
 use crate::webhook::{Webhook, WebhookClaim, WebhookPage, WebhookTry, WebhookVerdict};
 
@@ -122,13 +122,13 @@ pub trait Store: Send + Sync + 'static {
     /// Makes a key. [`StoreError::NoSuchAccount`] when nobody could own it.
     async fn create_key(&self, key: NewKey, now: Timestamp) -> Result<(), StoreError>;
 
-    /// The account that the key with this hash opens; `None` for a key that is unknown, revoked or
+    /// Whose key the one with this hash is; `None` for a key that is unknown, revoked or
     /// expired.
     async fn find_account_by_key(
         &self,
         hash: &[u8; 32],
         now: Timestamp,
-    ) -> Result<Option<(KeyId, Account)>, StoreError>;
+    ) -> Result<Option<Caller>, StoreError>;
 
     /// An account's keys, oldest first, revoked ones included.
     async fn list_keys(&self, account: AccountId) -> Result<Vec<Key>, StoreError>;

@@ -44,8 +44,9 @@ pub(crate) async fn run(
     warn_of_links(&config.server);
     let stop = signal::wait_for_stop();
     let store = open_store(&config).await?;
+    let scheme = config.server.scheme();
     let gateway = start_gateway(config, Arc::clone(&store)).await?;
-    println!("gateway on http://{}", gateway.public_addr());
+    println!("gateway on {scheme}://{}", gateway.public_addr());
     println!("nodes report to http://{}", gateway.internal_addr());
     stop.await;
     gateway.shutdown().await;

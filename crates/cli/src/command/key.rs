@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use clap::Subcommand;
-use tryon_core::id::{AccountId, KeyId};
+use tryon_core::{
+    id::{AccountId, KeyId},
+    scope::{Scope, Scopes},
+};
 use tryon_gateway::auth::NewSecret;
 use tryon_store::{NewKey, Store};
 
@@ -25,6 +28,9 @@ pub(crate) enum KeyCommand {
         /// For how many days it is valid; until it is revoked where this is absent
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
         days: Option<u32>,
+        /// What it is for, such as `submit,status`; everything where this is absent
+        #[arg(long = "scope", value_name = "SCOPES", value_delimiter = ',')]
+        scopes: Vec<Scope>,
     },
     /// List an account's keys
     List {
@@ -45,9 +51,16 @@ pub(crate) async fn run(command: &KeyCommand, store: &dyn Store) -> Result<(), F
             account,
             name,
             days,
+            scopes,
         } => {
-            let life = days.map(|days| DAY * days);
-            println!("{}", create(*account, name, life, store).await?);
+            let terms = Terms {
+                life: days.map(|days| DAY * days),
+                scopes: match scopes.as_slice() {
+                    [] => Scopes::ALL,
+                    some => some.iter().copied().collect(),
+                },
+            };
+            println!("{}", create(*account, name, terms, store).await?);
             Ok(())
         }
         KeyCommand::List { account } => list(*account, store).await,
@@ -55,12 +68,28 @@ pub(crate) async fn run(command: &KeyCommand, store: &dyn Store) -> Result<(), F
     }
 }
 
-/// Makes a key and returns its secret, which is kept nowhere. It expires after `life`, if that is
-/// given.
+/// How far a key goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    /// How long it is valid, if not until it is revoked.
+    pub(crate) life: Option<Duration>,
+    /// What it may be used for.
+    pub(crate) scopes: Scopes,
+}
+
+impl Terms {
+    /// Everything, until it is revoked.
+    pub(crate) const UNLIMITED: Self = Self {
+        life: None,
+        scopes: Scopes::ALL,
+    };
+}
+
+/// Makes a key and returns its secret, which is kept nowhere.
 pub(crate) async fn create(
     account: AccountId,
     name: &str,
-    life: Option<Duration>,
+    terms: Terms,
     store: &dyn Store,
 ) -> Result<String, Failure> {
     if store
@@ -79,7 +108,8 @@ pub(crate) async fn create(
         name: name.to_owned(),
         prefix: secret.prefix().to_owned(),
         hash: secret.hash(),
-        expires_at: life.map(|life| now + life),
+        scopes: terms.scopes,
+        expires_at: terms.life.map(|life| now + life),
     };
     store.create_key(key, now).await.map_err(store_failed)?;
     Ok(secret.into_string())
@@ -93,7 +123,12 @@ async fn list(account: AccountId, store: &dyn Store) -> Result<(), Failure> {
             (None, Some(end)) => format!("  (expires in {} hours)", hours(end.since(now()))),
             (None, None) => String::new(),
         };
-        println!("{}  {}…  {}{state}", key.id, key.prefix, key.name);
+        let scopes = if key.scopes.are_all() {
+            String::new()
+        } else {
+            format!("  [{}]", key.scopes)
+        };
+        println!("{}  {}…  {}{scopes}{state}", key.id, key.prefix, key.name);
     }
     Ok(())
 }

@@ -7,7 +7,10 @@ use fail::fail_point;
 use tryon_core::{id::AccountId, ledger::Pool, limit::Limits};
 use tryon_store::Store;
 
-use super::{key, now, store_failed};
+use super::{
+    key::{self, Terms},
+    now, store_failed,
+};
 use crate::{
     config::{Source, load_serve, warn_of_links},
     failure::Failure,
@@ -53,12 +56,13 @@ pub(crate) async fn run(
     let store = open_store(&config.gateway).await?;
     let limits = config.gateway.default_limits;
     warn_of_links(&config.gateway.server);
+    let scheme = config.gateway.server.scheme();
     let stop = signal::wait_for_stop();
     let platform = Platform::start(config, &secrets, Arc::clone(&store)).await?;
     // Only now: a key that was made for a platform that cannot start would never be seen.
     let first = make_first_account(secrets.first_account, limits, &store).await?;
     println!(
-        "tryon {} serves on http://{}",
+        "tryon {} serves on {scheme}://{}",
         env!("CARGO_PKG_VERSION"),
         platform.gateway.public_addr()
     );
@@ -134,6 +138,6 @@ pub(crate) async fn make_first_account(
             .await;
         granted.map_err(store_failed)?;
     }
-    let key = key::create(id, FIRST_NAME, None, store.as_ref()).await?;
+    let key = key::create(id, FIRST_NAME, Terms::UNLIMITED, store.as_ref()).await?;
     Ok(Some((id, key)))
 }

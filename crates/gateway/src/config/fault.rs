@@ -60,6 +60,12 @@ pub enum ConfigFault {
         /// What it is.
         url: String,
     },
+    /// Half of what TLS needs.
+    #[error("`{key}` is absent: a certificate and its key need each other")]
+    HalfTls {
+        /// Which is absent.
+        key: &'static str,
+    },
     /// Less room for all requests than one may take.
     #[error("`limits.buffered_bytes` has to be at least {least}: one request takes as much")]
     NoRoom {
@@ -85,6 +91,12 @@ pub(super) fn find_faults(config: &GatewayConfig) -> Vec<ConfigFault> {
     if let Some(url) = &config.server.public_url {
         faults.extend(url_fault("server.public_url".to_owned(), url));
     }
+    let absent = match (&config.server.tls_certificate, &config.server.tls_key) {
+        (None, Some(_)) => Some("server.tls_certificate"),
+        (Some(_), None) => Some("server.tls_key"),
+        _ => None,
+    };
+    faults.extend(absent.map(|key| ConfigFault::HalfTls { key }));
     faults.extend(zero_faults(config));
     faults.extend(node_faults(&config.nodes));
     for (index, task) in config.tasks.iter().enumerate() {
@@ -239,6 +251,7 @@ mod tests {
         let mut config = sound();
         config.database.url = "mysql://me:hunter2@x".to_owned().into();
         config.server.public_url = Some("ftp://x".parse().unwrap());
+        config.server.tls_key = Some("key.pem".into());
         config.jobs.deadline = Seconds::new(0);
         config.limits.buffered_bytes = 1;
         config.tasks[0].steps = 0;
@@ -252,7 +265,11 @@ mod tests {
         config.nodes = vec![node.clone(), node];
         let faults = config.faults();
         let text: Vec<_> = faults.iter().map(ToString::to_string).collect();
-        assert_eq!(faults.len(), 8, "{text:#?}");
+        assert!(
+            text.iter()
+                .any(|told| told.starts_with("`server.tls_certificate` is absent"))
+        );
+        assert_eq!(faults.len(), 9, "{text:#?}");
         assert!(
             text.contains(&"`tasks[0].steps` is 0, not a whole number from 1 to 100".to_owned())
         );
@@ -275,6 +292,8 @@ mod tests {
         assert_eq!(config.server.link_base(), "http://127.0.0.1:8080");
         config.server.host = "::1".to_owned();
         assert_eq!(config.server.link_base(), "http://[::1]:8080");
+        config.server.tls_certificate = Some("chain.pem".into());
+        assert_eq!(config.server.link_base(), "https://[::1]:8080");
         config.server.public_url = Some("https://try.example/".parse().unwrap());
         assert_eq!(config.server.link_base(), "https://try.example");
     }

@@ -21,8 +21,15 @@ pub struct ServerConfig {
     /// Its port; 0 lets the system choose one.
     pub port: u16,
     /// What clients call it: links to outputs start with this. `http://<host>:<port>` where
-    /// absent; name it when a proxy stands in front.
+    /// absent, or `https://…` with a certificate; name it when a proxy stands in front, and for
+    /// the name that a certificate is for.
     pub public_url: Option<Url>,
+    /// A file with the certificate of the public listener in PEM, those that it was signed with
+    /// after it: the listener then speaks TLS alone. Read again when it changes. Without one it
+    /// does not encrypt, which is right behind a proxy that does.
+    pub tls_certificate: Option<PathBuf>,
+    /// A file with that certificate's private key in PEM.
+    pub tls_key: Option<PathBuf>,
     /// Networks of the proxies in front, such as `10.1.0.0/16`: of the addresses that they name in
     /// `X-Forwarded-For`, the last one outside of these networks is taken for the client's.
     pub trusted_proxies: Vec<IpNet>,
@@ -38,6 +45,8 @@ impl Default for ServerConfig {
             host: "127.0.0.1".to_owned(),
             port: 8080,
             public_url: None,
+            tls_certificate: None,
+            tls_key: None,
             trusted_proxies: Vec::new(),
             internal_host: "127.0.0.1".to_owned(),
             internal_port: 8081,
@@ -50,7 +59,20 @@ impl ServerConfig {
     pub fn link_base(&self) -> String {
         match &self.public_url {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-            None => format!("http://{}:{}", reachable(&self.host), self.port),
+            None => format!(
+                "{}://{}:{}",
+                self.scheme(),
+                reachable(&self.host),
+                self.port
+            ),
+        }
+    }
+
+    /// What the public listener speaks: `https` with a certificate, `http` without.
+    pub const fn scheme(&self) -> &'static str {
+        match self.tls_certificate {
+            Some(_) => "https",
+            None => "http",
         }
     }
 

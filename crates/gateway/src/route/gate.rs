@@ -1,4 +1,5 @@
-//! Who may come in: address, key, then request limit, all before the body is read.
+//! Who may come in: address, key, request limit, then what the key is for, all before the body
+//! is read.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use ipnet::IpNet;
-use tryon_core::{limit::RateClass, time::Timestamp};
+use tryon_core::{scope::Scope, time::Timestamp};
 
 use crate::{
     app::App,
@@ -31,14 +32,14 @@ pub(super) const HEADERS: [HeaderName; 3] = [LIMIT, REMAINING, RESET];
 pub(super) struct Gate {
     /// The app.
     pub(super) app: Arc<App>,
-    /// What its requests are counted as.
-    pub(super) class: RateClass,
+    /// What a key has to be for.
+    pub(super) scope: Scope,
 }
 
 /// Middleware that lets a request in with its [`Caller`], and tells how it stands in
 /// every answer.
 pub(super) async fn admit(
-    State(Gate { app, class }): State<Gate>,
+    State(Gate { app, scope }): State<Gate>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -51,13 +52,16 @@ pub(super) async fn admit(
     };
     let account = &caller.account;
     tracing::debug!(account = %account.id, key = %caller.key, "authenticated");
+    let class = scope.rate_class();
     let limit = account.limits.per_window(class);
     let allowance = app.rates.take(account.id, class, limit, now).await;
-    let mut response = if allowance.granted {
+    let mut response = if !allowance.granted {
+        ApiError::rate_limited(limit, allowance.reset).into_response()
+    } else if !caller.scopes.allow(scope) {
+        ApiError::out_of_scope(scope).into_response()
+    } else {
         request.extensions_mut().insert(caller);
         next.run(request).await
-    } else {
-        ApiError::rate_limited(limit, allowance.reset).into_response()
     };
     describe(&allowance, response.headers_mut());
     response

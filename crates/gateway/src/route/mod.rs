@@ -1,8 +1,8 @@
 //! The routes of the public listener.
 //!
 //! Every answer, also to what is not understood, carries `x-request-id` and CORS headers, and every
-//! refusal the body `{"error", "message"}`. The order of checks on a limited route: key, request
-//! limit, what the account may still do, body, field by field, then what only the store can know.
+//! refusal the body `{"error", "message"}`. The order of checks on a route that needs a key: key,
+//! request limit, the key's scope, what the account may still do, body, field by field, then what only the store can know.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use axum::{
     Router, middleware,
     routing::{MethodRouter, delete, get, post},
 };
-use tryon_core::limit::RateClass;
+use tryon_core::scope::Scope;
 
 use crate::{dispatch::Outcomes, error::ApiError};
 
@@ -99,15 +99,15 @@ pub mod path {
 /// The public listener's routes.
 pub(crate) fn router(outcomes: &Outcomes) -> Router {
     let app = &outcomes.app;
-    let limited = |class, route: MethodRouter<Outcomes>| {
+    let keyed = |scope, route: MethodRouter<Outcomes>| {
         let gate = gate::Gate {
             app: Arc::clone(app),
-            class,
+            scope,
         };
         route.route_layer(middleware::from_fn_with_state(gate, gate::admit))
     };
-    let clothes = || limited(RateClass::Tryon, post(submit::submit_clothes));
-    let hairstyle = || limited(RateClass::Tryon, post(submit::submit_hairstyle));
+    let clothes = || keyed(Scope::Submit, post(submit::submit_clothes));
+    let hairstyle = || keyed(Scope::Submit, post(submit::submit_hairstyle));
     Router::new()
         .route(path::CLOTHES, clothes())
         .route(path::FASHION, clothes())
@@ -115,43 +115,37 @@ pub(crate) fn router(outcomes: &Outcomes) -> Router {
         .route(path::HAIRSTYLES, hairstyle())
         .route(
             path::TATTOO,
-            limited(RateClass::Tryon, post(submit::submit_tattoo)),
+            keyed(Scope::Submit, post(submit::submit_tattoo)),
         )
-        .route(
-            path::STATUS,
-            limited(RateClass::Status, get(status::get_status)),
-        )
-        .route(
-            path::JOB,
-            limited(RateClass::Status, delete(erasure::delete_job)),
-        )
+        .route(path::STATUS, keyed(Scope::Status, get(status::get_status)))
+        .route(path::JOB, keyed(Scope::Erase, delete(erasure::delete_job)))
         .route(
             path::END_USER,
-            limited(RateClass::Status, delete(erasure::delete_end_user)),
+            keyed(Scope::Erase, delete(erasure::delete_end_user)),
         )
         .route(
             path::ERASURE,
-            limited(RateClass::Status, get(erasure::get_erasure)),
+            keyed(Scope::Erase, get(erasure::get_erasure)),
         )
         .route(
             path::CREDITS,
-            limited(RateClass::Credits, get(credit::get_credits)),
+            keyed(Scope::Credits, get(credit::get_credits)),
         )
         .route(
             path::WEBHOOK_SECRET,
-            limited(RateClass::Status, get(webhook::get_webhook_secret)),
+            keyed(Scope::Webhooks, get(webhook::get_webhook_secret)),
         )
         .route(
             path::DELIVERIES,
-            limited(RateClass::Status, get(webhook::list_deliveries)),
+            keyed(Scope::Webhooks, get(webhook::list_deliveries)),
         )
         .route(
             path::DELIVERY,
-            limited(RateClass::Status, get(webhook::get_delivery)),
+            keyed(Scope::Webhooks, get(webhook::get_delivery)),
         )
         .route(
             path::REPLAY,
-            limited(RateClass::Status, post(webhook::replay_delivery)),
+            keyed(Scope::Webhooks, post(webhook::replay_delivery)),
         )
         .route(path::FILE, get(file::get_file))
         .route(path::HEALTH, get(health::get_health))

@@ -10,6 +10,9 @@ pub(super) enum Limited {
     /// `UnauthorizedAccess`: no key, or not a valid one.
     #[response(status = 401)]
     Unauthorized(ErrorBody),
+    /// `UnauthorizedAccess`: the key is valid, and does not have the scope that this needs.
+    #[response(status = 403)]
+    OutOfScope(ErrorBody),
     /// `RateLimitExceeded`: wait for `Retry-After` seconds.
     #[response(status = 429)]
     TooMany(ErrorBody),
@@ -28,6 +31,9 @@ pub(super) enum Submission {
     /// `UnauthorizedAccess`: no key, or not a valid one.
     #[response(status = 401)]
     Unauthorized(ErrorBody),
+    /// `UnauthorizedAccess`: the key is valid, and does not have the scope that this needs.
+    #[response(status = 403)]
+    OutOfScope(ErrorBody),
     /// `BadRequest`: the `Idempotency-Key` was used for another request.
     #[response(status = 409)]
     Named(ErrorBody),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
-use tryon_core::{error::JobErrorCode, id::KeyId, time::Seconds};
+use tryon_core::{error::JobErrorCode, id::KeyId, scope::Scopes, time::Seconds};
 use tryon_gateway::auth::NewSecret;
 use tryon_store::NewKey;
 use tryon_testkit::fake_node::{Outcome, Reaction};
@@ -214,6 +214,7 @@ async fn an_expired_key_opens_nothing() {
         prefix: secret.prefix().to_owned(),
         hash: secret.hash(),
         expires_at: Some(app.now() + Duration::from_hours(1)),
+        scopes: Scopes::ALL,
     };
     app.store.create_key(key, app.now()).await.unwrap();
     let secret = secret.into_string();

@@ -19,6 +19,7 @@ use tryon_core::{
     job::{JobState, SampleState},
     ledger::{Balance, Pool},
     limit::Limits,
+    scope::Scopes,
     secret::Secret,
     time::Timestamp,
 };
@@ -204,13 +205,23 @@ impl TestApp {
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.gateway.public_addr())
+        format!(
+            "{}://{}{path}",
+            self.config.server.scheme(),
+            self.gateway.public_addr()
+        )
     }
 
     /// `POST /api/v1{path}` as this customer.
     pub(crate) async fn post_as(&self, who: &Customer, path: &str, body: &Value) -> Answer {
         let request = self.http.post(self.url(&format!("/api/v1{path}")));
         Answer::to(request.bearer_auth(&who.key).json(body)).await
+    }
+
+    /// Another key of the first customer, for this.
+    pub(crate) async fn key_for(&self, scopes: Scopes) -> Customer {
+        let number = self.customers.fetch_add(1, Ordering::SeqCst) + 1;
+        make_key(&*self.store, number, (self.owner.account, scopes)).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
@@ -459,6 +470,14 @@ pub(crate) async fn make_customer(
             .await
             .unwrap();
     }
+    make_key(store, number, (account, Scopes::ALL)).await
+}
+
+async fn make_key(
+    store: &dyn Store,
+    number: u8,
+    (account, scopes): (AccountId, Scopes),
+) -> Customer {
     let secret = NewSecret::generate(&mut StdRng::seed_from_u64(number.into()));
     let key_id = KeyId::from_bytes([number; 12]);
     let key = NewKey {
@@ -467,9 +486,13 @@ pub(crate) async fn make_customer(
         name: "key".to_owned(),
         prefix: secret.prefix().to_owned(),
         hash: secret.hash(),
+        scopes,
         expires_at: None,
     };
-    store.create_key(key, start).await.unwrap();
+    store
+        .create_key(key, Timestamp::from_millis(0))
+        .await
+        .unwrap();
     Customer {
         account,
         key_id,

@@ -66,6 +66,11 @@ pub(super) const MIGRATIONS: Migrations = &[
         "registered nodes",
         include_str!("../../migrations/postgres/0007_registered_nodes.sql"),
     ),
+    (
+        8,
+        "key scopes",
+        include_str!("../../migrations/postgres/0008_key_scopes.sql"),
+    ),
 ];
 
 /// What a URL says, with the timeouts that it does not.

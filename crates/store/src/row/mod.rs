@@ -13,6 +13,7 @@ use tryon_core::{
     job::{JobState, SampleState},
     ledger::Balance,
     limit::Limits,
+    scope::Scopes,
     task::Provider,
     time::Timestamp,
 };
@@ -20,8 +21,8 @@ use tryon_core::{
 use crate::{
     matching::IdleNode,
     record::{
-        Account, Assignment, Erasure, ExpiredLease, Job, Key, Node, NodeState, Output, Pair, Plan,
-        Preparation, Registration, Request, Retention, Sample, Source, Submission,
+        Account, Assignment, Caller, Erasure, ExpiredLease, Job, Key, Node, NodeState, Output,
+        Pair, Plan, Preparation, Registration, Request, Retention, Sample, Source, Submission,
     },
     store::StoreError,
 };
@@ -175,6 +176,7 @@ pub(crate) struct KeyRow {
     account_id: String,
     name: String,
     prefix: String,
+    scopes: Option<String>,
     created_at: i64,
     expires_at: Option<i64>,
     revoked_at: Option<i64>,
@@ -189,6 +191,7 @@ impl TryFrom<KeyRow> for Key {
             account: parse("api_keys.account_id", &row.account_id)?,
             name: row.name,
             prefix: row.prefix,
+            scopes: scopes(row.scopes.as_deref())?,
             created_at: Timestamp::from_millis(row.created_at),
             expires_at: time(row.expires_at),
             revoked_at: time(row.revoked_at),
@@ -196,12 +199,30 @@ impl TryFrom<KeyRow> for Key {
     }
 }
 
+/// What a key without any scopes in its row was made for is everything.
+fn scopes(text: Option<&str>) -> Result<Scopes, StoreError> {
+    text.map_or(Ok(Scopes::ALL), |text| parse("api_keys.scopes", text))
+}
+
 /// An account, and the key that opened it.
 #[derive(FromRow)]
-pub(crate) struct KeyedAccountRow {
-    pub(crate) key_id: String,
+pub(crate) struct CallerRow {
+    key_id: String,
+    scopes: Option<String>,
     #[sqlx(flatten)]
-    pub(crate) account: AccountRow,
+    account: AccountRow,
+}
+
+impl TryFrom<CallerRow> for Caller {
+    type Error = StoreError;
+
+    fn try_from(row: CallerRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            key: parse("api_keys.id", &row.key_id)?,
+            scopes: scopes(row.scopes.as_deref())?,
+            account: row.account.try_into()?,
+        })
+    }
 }
 
 #[derive(FromRow)]

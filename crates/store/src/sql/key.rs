@@ -10,24 +10,24 @@ use super::{
     statement::{Connection, query},
 };
 use crate::{
-    record::{Account, Key, NewKey},
-    row::{KeyRow, KeyedAccountRow, parse},
+    record::{Caller, Key, NewKey},
+    row::{CallerRow, KeyRow},
     store::StoreError,
 };
 
 const CREATE: &str = "
-    INSERT INTO api_keys (id, account_id, name, prefix, hash, created_at, expires_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    INSERT INTO api_keys (id, account_id, name, prefix, hash, created_at, expires_at, scopes)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 
 pub(crate) const FIND_ACCOUNT: &str = concat!(
-    "SELECT k.id AS key_id, ",
+    "SELECT k.id AS key_id, k.scopes, ",
     account_columns!(),
     " FROM api_keys AS k JOIN accounts AS a ON a.id = k.account_id
       WHERE k.hash = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)"
 );
 
 const LIST: &str = "
-    SELECT id, account_id, name, prefix, created_at, expires_at, revoked_at FROM api_keys
+    SELECT id, account_id, name, prefix, scopes, created_at, expires_at, revoked_at FROM api_keys
     WHERE account_id = $1 ORDER BY created_at, id";
 
 const REVOKE: &str = "
@@ -46,6 +46,7 @@ pub(super) async fn create(
         .bind(&key.hash)
         .bind(now)
         .bind(key.expires_at)
+        .bind((!key.scopes.are_all()).then(|| key.scopes.to_string()))
         .execute(connection)
         .await;
     match inserted {
@@ -61,14 +62,13 @@ pub(super) async fn find_account(
     connection: &mut Connection<'_>,
     hash: [u8; 32],
     now: Timestamp,
-) -> Result<Option<(KeyId, Account)>, StoreError> {
-    let row: Option<KeyedAccountRow> = query(FIND_ACCOUNT)
+) -> Result<Option<Caller>, StoreError> {
+    let row: Option<CallerRow> = query(FIND_ACCOUNT)
         .bind(&hash)
         .bind(now)
         .fetch_optional(connection)
         .await?;
-    row.map(|row| Ok((parse("api_keys.id", &row.key_id)?, row.account.try_into()?)))
-        .transpose()
+    row.map(Caller::try_from).transpose()
 }
 
 pub(super) async fn list(

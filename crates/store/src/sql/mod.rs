@@ -27,9 +27,9 @@ use self::{settle::Loss, transaction::Pools};
 use crate::{
     change::{Bell, Change, Changes},
     record::{
-        Account, Assignment, Erasable, Erasure, ExpiredLease, Job, JobPage, Key, Lost, NewErasure,
-        NewJob, NewKey, Node, NodeSpec, NodeState, Output, Pair, Preparation, Registered, Settled,
-        Submission, SweptNodes, Violation,
+        Account, Assignment, Caller, Erasable, Erasure, ExpiredLease, Job, JobPage, Key, Lost,
+        NewErasure, NewJob, NewKey, Node, NodeSpec, NodeState, Output, Pair, Preparation,
+        Registered, Settled, Submission, SweptNodes, Violation,
     },
     store::{Store, StoreError, SubmitError},
     webhook::{Webhook, WebhookClaim, WebhookPage, WebhookTry, WebhookVerdict},
@@ -139,7 +139,7 @@ impl<S: SqlStore> Store for S {
         &self,
         hash: &[u8; 32],
         now: Timestamp,
-    ) -> Result<Option<(KeyId, Account)>, StoreError> {
+    ) -> Result<Option<Caller>, StoreError> {
         let hash = *hash;
         self.pools()
             .look(move |connection| Box::pin(key::find_account(connection, hash, now)))

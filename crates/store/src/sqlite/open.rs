@@ -65,6 +65,11 @@ pub(super) const MIGRATIONS: Migrations = &[
         "registered nodes",
         include_str!("../../migrations/sqlite/0007_registered_nodes.sql"),
     ),
+    (
+        8,
+        "key scopes",
+        include_str!("../../migrations/sqlite/0008_key_scopes.sql"),
+    ),
 ];
 
 /// The connection that writes and those that read; in memory they are the same one.

@@ -1,4 +1,8 @@
-use tryon_core::{id::KeyId, limit::Limits};
+use tryon_core::{
+    id::KeyId,
+    limit::Limits,
+    scope::{Scope, Scopes},
+};
 use tryon_store::{NewKey, Store, StoreError};
 
 use crate::fixture::{account_id, at};
@@ -10,6 +14,7 @@ fn key(number: u8, account: u8) -> NewKey {
         name: format!("key {number}"),
         prefix: format!("try_{number}"),
         hash: [number; 32],
+        scopes: Scopes::ALL,
         expires_at: None,
     }
 }
@@ -29,16 +34,19 @@ pub(super) async fn a_key_opens_its_account(store: &dyn Store) {
     store.create_key(key(1, 1), at(1)).await.unwrap();
     store.create_key(key(2, 2), at(1)).await.unwrap();
 
-    let (id, account) = store
+    let caller = store
         .find_account_by_key(&[2; 32], at(9))
         .await
         .unwrap()
         .unwrap();
     assert_eq!(
-        (id, account.id),
+        (caller.key, caller.account.id),
         (KeyId::from_bytes([2; 12]), account_id(2))
     );
-    assert_eq!(store.find_account(account.id).await.unwrap(), Some(account));
+    assert_eq!(
+        store.find_account(account_id(2)).await.unwrap(),
+        Some(caller.account)
+    );
     assert_eq!(
         store.find_account_by_key(&[3; 32], at(9)).await.unwrap(),
         None
@@ -128,4 +136,22 @@ pub(super) async fn an_expired_key_opens_nothing(store: &dyn Store) {
         (Some(at(10)), None)
     );
     assert!(store.revoke_key(keys[0].id, at(11)).await.unwrap());
+}
+
+pub(super) async fn a_key_is_for_what_it_was_made_for(store: &dyn Store) {
+    make_accounts(store).await;
+    let some = [Scope::Submit, Scope::Status].into_iter().collect();
+    let none = [].into_iter().collect();
+    let kinds: [Scopes; 3] = [Scopes::ALL, some, none];
+    for (number, scopes) in (1..).zip(kinds) {
+        let key = NewKey {
+            scopes,
+            ..key(number, 1)
+        };
+        store.create_key(key, at(number.into())).await.unwrap();
+        let found = store.find_account_by_key(&[number; 32], at(9)).await;
+        assert_eq!(found.unwrap().unwrap().scopes, scopes);
+    }
+    let keys = store.list_keys(account_id(1)).await.unwrap();
+    assert_eq!(keys.iter().map(|key| key.scopes).collect::<Vec<_>>(), kinds);
 }

@@ -43,6 +43,7 @@ macro_rules! conformance {
                     a_key_opens_its_account,
                     a_revoked_key_opens_nothing,
                     an_expired_key_opens_nothing,
+                    a_key_is_for_what_it_was_made_for,
                     keys_are_listed_oldest_first,
                     a_key_needs_an_account,
                 }
