@@ -198,7 +198,7 @@ async fn no_secret_and_no_picture_is_logged_at_any_level() {
     // For the whole process: a subscriber of one thread misses what other tests met before it.
     tracing::subscriber::set_global_default(subscriber).expect("no other test does this");
     let app = TestApp::start().await;
-    let failure = Outcome::error(JobErrorCode::PoseError, "nobody there", false);
+    let failure = Outcome::error(JobErrorCode::PoseError, "nobody there\nFORGED", false);
     app.node
         .script([Reaction::Report(result()), Reaction::Report(failure)]);
     let job = app.submit(json!({})).await;
@@ -206,12 +206,22 @@ async fn no_secret_and_no_picture_is_logged_at_any_level() {
     Answer::to(app.http.get(&links[0])).await;
     let job = app.submit(json!({})).await;
     app.wait_for_failure(job).await;
-    app.post("/tryon/clothes", &clothes(json!({"mode": "x"})))
-        .await
-        .refusal(400, "BadRequest");
     let with_password = "http://user:a-word-that-passes@127.0.0.1/a.png?token=a-word-that-opens";
     let job = app.submit(json!({"model_image": with_password})).await;
     app.wait_for_failure(job).await;
+    // What strangers and nodes say begins no line of its own.
+    for field in [
+        "mode",
+        "category",
+        "subcategory",
+        "model_image",
+        "webhook_url",
+        "end_user_id",
+    ] {
+        let body = clothes(json!({field: "x\r\nFORGED\u{1b}[2J"}));
+        app.post("/tryon/clothes", &body).await;
+        app.get(&format!("/status/{field}%0AFORGED")).await;
+    }
     app.node.set_token("another-token");
     app.submit(json!({})).await;
     app.wait_for_node(tryon_store::NodeState::Quarantined).await;
@@ -220,6 +230,9 @@ async fn no_secret_and_no_picture_is_logged_at_any_level() {
         text.contains("accepted") && text.contains("an image was delivered"),
         "{text}"
     );
+    assert!(!text.contains('\u{1b}'), "{text}");
+    let forged = text.lines().find(|line| line.starts_with("FORGED"));
+    assert_eq!(forged, None, "{text}");
     let picture = picture();
     let signature = links[0].split_once("signature=").unwrap().1;
     for secret in [

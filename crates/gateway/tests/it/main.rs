@@ -13,6 +13,7 @@ mod fetch;
 mod field;
 mod guard;
 mod host;
+mod hostile;
 mod idempotency;
 mod input;
 mod keep;
