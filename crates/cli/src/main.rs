@@ -32,8 +32,8 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     command::{
-        account, credits, demo, doctor, gateway, gateway_config, key, models, node, nodes, serve,
-        submit, try_on, verify_model, with_store, worker,
+        account, bench, credits, demo, doctor, gateway, gateway_config, key, models, node, nodes,
+        serve, submit, try_on, verify_model, with_store, worker,
     },
     config::Source,
     failure::Failure,
@@ -90,6 +90,9 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// See the platform work, on the example pictures
     Demo,
+    /// Measure what this machine carries
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// Install models, and check that they are as published
     Models(models::ModelsArgs),
     /// Check that an installed model computes what its reference does
@@ -167,6 +170,10 @@ async fn run_async(cli: Cli) -> Result<(), Failure> {
             with_store(&config, async |store| nodes::run(&command, store).await).await
         }
         Command::Doctor(args) => doctor::run(&args, source()?, &cli.data).await,
+        Command::Bench(command) => {
+            telemetry::start(&telemetry::level_or("error"), format)?;
+            bench::run(&command).await
+        }
         Command::Models(args) => models::run(args, source()?, &cli.data).await,
         Command::Demo => {
             telemetry::start(&telemetry::level_or("error"), format)?;

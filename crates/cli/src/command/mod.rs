@@ -1,6 +1,7 @@
 //! The commands, a module each.
 
 pub(crate) mod account;
+pub(crate) mod bench;
 pub(crate) mod credits;
 pub(crate) mod demo;
 pub(crate) mod doctor;

@@ -126,7 +126,6 @@ fn accounts_keys_and_credits_are_kept() {
     run(folder.path(), &some);
     let keys = run(folder.path(), &["key", "list", account]);
     assert!(keys.contains("[submit status]"), "{keys}");
-    fail(folder.path(), &["key", "create", account, "--scope", "all"]);
     run(folder.path(), &["key", "create", account, "--days", "30"]);
     let keys = run(folder.path(), &["key", "list", account]);
     assert!(keys.contains("(expires in 720 hours)"), "{keys}");

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test states what it expects")]
 
+mod bench;
 mod canary;
 mod chaos;
 mod clients;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use self::bench::Load;
 use self::{news::News, turn::Turn};
 use crate::{
     change::Bell,
@@ -18,6 +19,7 @@ use crate::{
     store::StoreError,
 };
 
+mod bench;
 mod news;
 mod open;
 #[cfg(test)]

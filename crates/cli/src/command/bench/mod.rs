@@ -1,0 +1,25 @@
+//! `tryon bench`: what this machine carries.
+
+mod cluster;
+mod fleet;
+mod gateways;
+mod load;
+pub(crate) mod waiting;
+
+use clap::Subcommand;
+
+use crate::failure::Failure;
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Run gateways and many nodes that only wait, on a PostgreSQL database of their own
+    Cluster(cluster::ClusterArgs),
+}
+
+/// Measures it.
+pub(crate) async fn run(command: &BenchCommand) -> Result<(), Failure> {
+    match command {
+        BenchCommand::Cluster(args) => cluster::run(args).await,
+    }
+}
