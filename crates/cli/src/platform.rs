@@ -164,7 +164,7 @@ fn connect(
 }
 
 /// A port that nothing listens on: the gateway is told of it before the node listens.
-fn free_port(host: &str) -> Result<u16, Failure> {
+pub(crate) fn free_port(host: &str) -> Result<u16, Failure> {
     let bound = TcpListener::bind((host, 0)).and_then(|listener| listener.local_addr());
     bound.map(|address| address.port()).map_err(|error| {
         Failure::from_error(&format!("`{host}` cannot be listened on"), &error)

@@ -66,6 +66,9 @@ impl Scopes {
     }
 }
 
+/// A list of all there are must not be [`Scopes::ALL`], which is those that come as well.
+const _: () = assert!(Scope::ALL.len() < 8);
+
 const fn bit(scope: Scope) -> u8 {
     1 << scope as u8
 }

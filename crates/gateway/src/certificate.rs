@@ -50,7 +50,10 @@ pub enum CertificateError {
         source: pem::Error,
     },
     /// The files do not fit together, or are of a kind that is not known.
-    #[error("`server.tls_key` is not the key of the certificate at `server.tls_certificate`")]
+    #[error(
+        "`server.tls_key` is not the key of the certificate at `server.tls_certificate`, or one of \
+         them is of a kind that is not known"
+    )]
     Unusable(#[source] rustls::Error),
 }
 

@@ -63,15 +63,17 @@ pub async fn serve(
             service: AddExtension::new(router.clone(), Peer(peer.ip())),
             watcher: open.watcher(),
         };
-        let tls = tls.clone();
+        let (tls, stop) = (tls.clone(), stop.clone());
         tokio::spawn(async move {
             match tls {
                 None => conversation.hold(stream).await,
                 Some(tls) => {
-                    // Nothing can be said to who does not speak TLS, or not with us.
-                    let agreed = timeout(header_timeout, tls.accept(stream)).await;
-                    if let Ok(Ok(stream)) = agreed {
-                        conversation.hold(stream).await;
+                    let agreed = timeout(header_timeout, tls.accept(stream));
+                    match stop.run_until_cancelled(agreed).await {
+                        Some(Ok(Ok(stream))) => conversation.hold(stream).await,
+                        // Nothing can be said to who does not speak TLS, or not with us.
+                        Some(Ok(Err(error))) => tracing::debug!(%error, "no TLS was agreed on"),
+                        Some(Err(_)) | None => {}
                     }
                 }
             }

@@ -6,7 +6,7 @@ use clap::Args;
 use tryon_engine::{Engine, worker};
 use tryon_engine_qwen::engine::EngineConfig;
 
-use super::bench::waiting::WaitingEngine;
+use super::bench::waiting::{self, WaitingEngine};
 use crate::engine::EngineName;
 
 /// Which engine.
@@ -16,7 +16,7 @@ pub(crate) struct WorkerArgs {
     #[arg(long, value_parser = settings)]
     settings: Option<EngineConfig>,
     /// An engine that only waits, for so many seconds, for benchmarks
-    #[arg(long, conflicts_with = "settings")]
+    #[arg(long, conflicts_with = "settings", value_parser = waiting::seconds)]
     wait: Option<f64>,
 }
 

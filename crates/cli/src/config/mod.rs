@@ -16,3 +16,4 @@ pub(crate) use advice::{find_lost_links, warn_of_links};
 pub(crate) use fault::Faults;
 pub(crate) use service::{ServeConfig, Service, load_gateway, load_node, load_serve};
 pub(crate) use source::Source;
+pub(crate) use variable::GATEWAY_VARIABLES;

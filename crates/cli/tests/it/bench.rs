@@ -9,6 +9,8 @@ use crate::process::tryon;
 fn bench(database: &str) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let mut command = tryon(folder.path());
+    // What a gateway on this machine would be configured with is none of the benchmark's.
+    command.env("TRYON_DATABASE_URL", "sqlite://not-to-be-found/tryon.db");
     command.args(["bench", "cluster", "--database", database]);
     command.args(["--nodes", "3", "--inference", "0.01", "--jobs", "10"]);
     command.args(["--in-flight", "2,6", "--history", "0,300"]);

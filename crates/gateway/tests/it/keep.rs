@@ -209,7 +209,11 @@ async fn no_secret_and_no_picture_is_logged_at_any_level() {
     let with_password = "http://user:a-word-that-passes@127.0.0.1/a.png?token=a-word-that-opens";
     let job = app.submit(json!({"model_image": with_password})).await;
     app.wait_for_failure(job).await;
-    // What strangers and nodes say begins no line of its own.
+    app.post("/tryon/clothes", &clothes(json!({"mode": "x"})))
+        .await
+        .refusal(400, "BadRequest");
+    // What strangers and nodes say begins no line of its own. Some of this is taken, and ends.
+    app.node.otherwise(Reaction::Report(result()));
     for field in [
         "mode",
         "category",

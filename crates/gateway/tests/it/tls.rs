@@ -101,8 +101,12 @@ async fn a_gateway_that_ends_ends_its_encrypted_connections() {
     app.http = made.client();
     let health = app.http.get(app.url("/healthz")).send().await.unwrap();
     assert_eq!(health.status(), 200);
-    // The client keeps its connection; the gateway has nothing to wait for.
-    timeout(Duration::from_secs(20), app.gateway.shutdown())
+    // The client keeps its connection, and another never ends its handshake: the gateway has
+    // nothing to wait for.
+    let mut stream = TcpStream::connect(app.gateway.public_addr()).await.unwrap();
+    stream.write_all(&[0x16, 3, 1, 1, 0, 1]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    timeout(Duration::from_secs(5), app.gateway.shutdown())
         .await
         .expect("the gateway ends");
 }

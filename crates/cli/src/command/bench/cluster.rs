@@ -14,13 +14,14 @@ use tryon_core::{
     secret::Secret,
 };
 use tryon_picture::encode_jpeg;
-use tryon_store::{NodeState, PostgresStore, Store as _};
+use tryon_store::{NodeState, PostgresStore, Store as _, StoreError};
 use url::Url;
 
 use super::{
     fleet::Fleet,
     gateways::GatewayProcess,
     load::{self, Cost, Measured, Usage, Wave},
+    waiting,
 };
 use crate::{
     client::{Client, data_url},
@@ -48,7 +49,7 @@ pub(crate) struct ClusterArgs {
     #[arg(long, default_value = "1000")]
     nodes: NonZeroUsize,
     /// Seconds that an engine takes for a picture
-    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
+    #[arg(long, default_value_t = 1.0, value_parser = waiting::seconds)]
     inference: f64,
     /// Jobs of each row of the table
     #[arg(long, default_value = "1000")]
@@ -61,15 +62,6 @@ pub(crate) struct ClusterArgs {
     history: Vec<u64>,
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
-    let seconds: f64 = text.parse().map_err(|_| "a number is needed".to_owned())?;
-    if (0.0..=3600.0).contains(&seconds) {
-        Ok(seconds)
-    } else {
-        Err("a number from 0 to 3600 is needed".to_owned())
-    }
-}
-
 /// Measures it, and prints a table.
 pub(crate) async fn run(args: &ClusterArgs) -> Result<(), Failure> {
     let cluster = Cluster::start(args).await?;
@@ -77,7 +69,10 @@ pub(crate) async fn run(args: &ClusterArgs) -> Result<(), Failure> {
         "{} gateways, {} nodes, {} s a picture, {} jobs a row",
         args.gateways, args.nodes, args.inference, args.jobs
     );
-    println!("costs are of one job: milliseconds of a core, and what the database did");
+    println!(
+        "costs are of one job, with what happens besides: milliseconds of a core, and what the"
+    );
+    println!("database did; clients ask after 250 ms, 500 ms and then each second");
     println!(
         "{:>9}{:>11}{:>9}{:>9}{:>9}{:>12}{:>13}{:>8}{:>9}{:>9}",
         "history",
@@ -129,15 +124,7 @@ struct Cluster {
 
 impl Cluster {
     async fn start(args: &ClusterArgs) -> Result<Self, Failure> {
-        let store = PostgresStore::open(&args.database).await.map_err(|error| {
-            Failure::from_error("the database cannot be opened", &error)
-                .hint("`--database` names an empty one: `createdb bench` makes it")
-        })?;
-        let accounts = store.list_accounts().await.map_err(store_failed)?;
-        if !accounts.is_empty() {
-            return Err(Failure::new("the database is in use, and would be filled")
-                .hint("`--database` names an empty one: `createdb bench` makes it"));
-        }
+        let store = open_empty(&args.database).await?;
         let folder = tempfile::tempdir().map_err(|error| {
             Failure::from_error("no folder for temporary files can be had", &error)
                 .hint("`TMPDIR` names another")
@@ -242,6 +229,24 @@ impl Cluster {
         drop(self.gateways);
         self.store.close().await;
     }
+}
+
+/// Opens a database that was looked at before it is changed.
+async fn open_empty(database: &str) -> Result<PostgresStore, Failure> {
+    const HINT: &str = "`--database` names an empty one: `createdb bench` makes it";
+    let used = || Failure::new("the database is in use, and would be filled").hint(HINT);
+    let unusable =
+        |error: StoreError| Failure::from_error("the database cannot be opened", &error).hint(HINT);
+    match PostgresStore::open_to_read(database).await {
+        Err(StoreError::OtherSchema { found: 0, .. }) => {}
+        Err(StoreError::OtherSchema { .. }) => return Err(used()),
+        Err(error) => return Err(unusable(error)),
+        Ok(store) => {
+            store.close().await;
+            return Err(used());
+        }
+    }
+    PostgresStore::open(database).await.map_err(unusable)
 }
 
 /// An account that lacks nothing, and its key.

@@ -2,14 +2,16 @@
 
 use std::{path::Path, time::Duration};
 
-use tokio::net::TcpListener;
 use tryon_core::{secret::Secret, task::Provider};
 use tryon_engine::supervisor::{Supervisor, SupervisorConfig, WorkerCommand};
 use tryon_gateway::callback::path::RESULTS;
 use tryon_node::{Node, NodeConfig};
 use url::Url;
 
-use crate::{failure::Failure, platform::start_node};
+use crate::{
+    failure::Failure,
+    platform::{free_port, start_node},
+};
 
 /// Nodes that run in this process, and their engines' processes.
 pub(super) struct Fleet {
@@ -28,7 +30,7 @@ impl Fleet {
         for (number, gateway) in (0..count).zip(gateways.iter().cycle()) {
             let mut config = NodeConfig::default();
             config.server.node_id = format!("node-{number}");
-            config.server.port = free_port().await?;
+            config.server.port = free_port(&config.server.host)?;
             config.spool.dir = folder.join(format!("spool-{number}"));
             config.security.internal_auth_token = Some(Secret::new(token));
             config.asset_service.callback_url = gateway.join(RESULTS).ok();
@@ -66,14 +68,4 @@ impl Fleet {
             engine.shutdown();
         }
     }
-}
-
-/// A port that nothing listens on.
-async fn free_port() -> Result<u16, Failure> {
-    let bound = TcpListener::bind("127.0.0.1:0").await;
-    let address = bound.and_then(|listener| listener.local_addr());
-    address.map(|address| address.port()).map_err(|error| {
-        Failure::from_error("no port can be had", &error)
-            .hint("the system's limit on open files may be too low (`ulimit -n`)")
-    })
 }

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::failure::Failure;
+use crate::{config::GATEWAY_VARIABLES, failure::Failure};
 
 /// What links are signed with: nobody else sees them.
 const LINK_KEY: &str = "of no use to anybody else";
@@ -46,10 +46,13 @@ impl GatewayProcess {
             )
             .hint("`TMPDIR` names another")
         })?;
-        let mut child = Command::new("/proc/self/exe")
-            .arg("gateway")
-            .arg("--config")
-            .arg(&path)
+        let mut command = Command::new("/proc/self/exe");
+        command.arg("gateway").arg("--config").arg(&path);
+        // A variable wins over the file: one of them may name the database that customers use.
+        for variable in GATEWAY_VARIABLES {
+            command.env_remove(variable.name);
+        }
+        let mut child = command
             .env("RUST_LOG", "error")
             .stdout(Stdio::piped())
             .spawn()

@@ -68,8 +68,10 @@ pub(super) async fn send(
             .expect("BUG: both have the same bounds");
         last = job.or(last);
     }
-    let last =
-        last.ok_or_else(|| Failure::new("no job was made").hint("`--jobs` has to be at least 1"))?;
+    let last = last.ok_or_else(|| {
+        Failure::new("the gateway gave a job an id that is none")
+            .hint("this is a fault of tryon: please report it")
+    })?;
     let jobs = u32::try_from(wave.jobs).unwrap_or(u32::MAX);
     Ok(Measured {
         rate: f64::from(jobs) / began.elapsed().as_secs_f64(),
@@ -107,7 +109,10 @@ impl Shopper {
             let permit = self.senders.acquire().await;
             for output in &outputs {
                 let picture = self.client.download(output).await?;
-                let began = find_beginning(&picture).unwrap_or(submitted);
+                let began = find_beginning(&picture).ok_or_else(|| {
+                    Failure::new("a picture does not say when it was begun")
+                        .hint("another engine than the benchmark's made it: whose are the nodes?")
+                })?;
                 let took = u64::try_from(began.saturating_sub(submitted)).unwrap_or(u64::MAX);
                 times.saturating_record(took.max(1));
             }
@@ -137,8 +142,8 @@ impl Usage {
             gateways: gateways.iter().filter_map(|pid| cpu_time(*pid, None)).sum(),
             database: backends
                 .iter()
-                .map(|pid| cpu_time(*pid, Some("postgres")))
-                .sum(),
+                .filter_map(|pid| cpu_time(*pid, Some("postgres")))
+                .reduce(|all, one| all + one),
             load,
         })
     }

@@ -8,7 +8,7 @@ pub(crate) mod waiting;
 
 use clap::Subcommand;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, signal};
 
 /// What to measure.
 #[derive(Debug, Subcommand)]
@@ -20,6 +20,12 @@ pub(crate) enum BenchCommand {
 /// Measures it.
 pub(crate) async fn run(command: &BenchCommand) -> Result<(), Failure> {
     match command {
-        BenchCommand::Cluster(args) => cluster::run(args).await,
+        // What is stopped takes its gateways with it.
+        BenchCommand::Cluster(args) => tokio::select! {
+            done = cluster::run(args) => done,
+            () = signal::wait_for_stop() => {
+                Err(Failure::new("the benchmark was stopped").hint("its database can be dropped"))
+            }
+        },
     }
 }

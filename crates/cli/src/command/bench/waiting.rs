@@ -40,6 +40,16 @@ impl Engine for WaitingEngine {
     }
 }
 
+/// Seconds that an engine may take.
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "a number is needed".to_owned())?;
+    if (0.0..=3600.0).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("a number from 0 to 3600 is needed".to_owned())
+    }
+}
+
 /// When the engine began to make this picture.
 pub(super) fn find_beginning(png: &[u8]) -> Option<u128> {
     // As PNG writes it: the keyword, a zero, the text as it is.
