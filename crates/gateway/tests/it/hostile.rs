@@ -159,11 +159,11 @@ async fn a_head_has_bounds() {
     let long = format!("X-Long: {}\r\n", "a".repeat(1 << 20));
     for headers in [many, long] {
         let said = say(&app, &last_request(&app, "GET", "/healthz", &headers)).await;
-        assert!(!said.starts_with("HTTP/1.1 200 "), "{said}");
+        assert!(said.starts_with("HTTP/1.1 431 "), "{said}");
     }
     let path = format!("/{}", "a".repeat(1 << 20));
     let said = say(&app, &last_request(&app, "GET", &path, "")).await;
-    assert!(!said.starts_with("HTTP/1.1 200 "), "{said}");
+    assert!(said.starts_with("HTTP/1.1 431 "), "{said}");
     assert!(
         say(&app, &last_request(&app, "GET", "/healthz", ""))
             .await

@@ -2,6 +2,7 @@
 //!
 //! Every backend keeps the same columns, so these types know of no backend.
 
+mod key;
 mod webhook;
 
 use std::{collections::BTreeMap, str::FromStr, time::Duration};
@@ -13,7 +14,6 @@ use tryon_core::{
     job::{JobState, SampleState},
     ledger::Balance,
     limit::Limits,
-    scope::Scopes,
     task::Provider,
     time::Timestamp,
 };
@@ -21,13 +21,16 @@ use tryon_core::{
 use crate::{
     matching::IdleNode,
     record::{
-        Account, Assignment, Caller, Erasure, ExpiredLease, Job, Key, Node, NodeState, Output,
-        Pair, Plan, Preparation, Registration, Request, Retention, Sample, Source, Submission,
+        Account, Assignment, Erasure, ExpiredLease, Job, Node, NodeState, Output, Pair, Plan,
+        Preparation, Registration, Request, Retention, Sample, Source, Submission,
     },
     store::StoreError,
 };
 
-pub(crate) use self::webhook::{WebhookClaimRow, WebhookRow, gather_webhooks};
+pub(crate) use self::{
+    key::{CallerRow, KeyRow},
+    webhook::{WebhookClaimRow, WebhookRow, gather_webhooks},
+};
 
 fn corrupt(
     column: &'static str,
@@ -166,61 +169,6 @@ impl TryFrom<SubmissionRow> for Submission {
         Ok(Self {
             request: request.map_err(|error| corrupt("idempotency_keys.request", error))?,
             job: parse("idempotency_keys.job_id", &row.job_id)?,
-        })
-    }
-}
-
-#[derive(FromRow)]
-pub(crate) struct KeyRow {
-    id: String,
-    account_id: String,
-    name: String,
-    prefix: String,
-    scopes: Option<String>,
-    created_at: i64,
-    expires_at: Option<i64>,
-    revoked_at: Option<i64>,
-}
-
-impl TryFrom<KeyRow> for Key {
-    type Error = StoreError;
-
-    fn try_from(row: KeyRow) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: parse("api_keys.id", &row.id)?,
-            account: parse("api_keys.account_id", &row.account_id)?,
-            name: row.name,
-            prefix: row.prefix,
-            scopes: scopes(row.scopes.as_deref())?,
-            created_at: Timestamp::from_millis(row.created_at),
-            expires_at: time(row.expires_at),
-            revoked_at: time(row.revoked_at),
-        })
-    }
-}
-
-/// What a key without any scopes in its row was made for is everything.
-fn scopes(text: Option<&str>) -> Result<Scopes, StoreError> {
-    text.map_or(Ok(Scopes::ALL), |text| parse("api_keys.scopes", text))
-}
-
-/// An account, and the key that opened it.
-#[derive(FromRow)]
-pub(crate) struct CallerRow {
-    key_id: String,
-    scopes: Option<String>,
-    #[sqlx(flatten)]
-    account: AccountRow,
-}
-
-impl TryFrom<CallerRow> for Caller {
-    type Error = StoreError;
-
-    fn try_from(row: CallerRow) -> Result<Self, StoreError> {
-        Ok(Self {
-            key: parse("api_keys.id", &row.key_id)?,
-            scopes: scopes(row.scopes.as_deref())?,
-            account: row.account.try_into()?,
         })
     }
 }
