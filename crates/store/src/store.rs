@@ -192,9 +192,13 @@ pub trait Store: Send + Sync + 'static {
 
     // ── dispatch ───────────────────────────────────────────────────────────────────────────────
 
-    /// Matches due samples, those of the oldest job first, with idle ready nodes that offer their
-    /// provider, those that were idle longest first, at most `limit`. Raises each sample's
-    /// attempt, leases it and marks the node. Samples of a job past its deadline stay.
+    /// Matches due samples with idle ready nodes that offer their provider, at most `limit`. Raises
+    /// each sample's attempt, leases it and marks the node. Samples of a job past its deadline stay.
+    ///
+    /// Accounts that wait for the same provider are served by turns, a sample each, and each
+    /// account's oldest job first; providers that share a node take turns as well. Of the nodes that
+    /// offer a provider those are taken first that have not failed since their last picture, then
+    /// those that offer little else, then faster ones, then the longest idle one.
     async fn claim_dispatch(
         &self,
         now: Timestamp,

@@ -198,10 +198,12 @@ async fn fail(outcomes: &Outcomes, open: &Open, failure: Failure) -> Result<(), 
     let (app, attempt) = (&outcomes.app, open.attempt);
     let Failure { error, retryable } = failure;
     tracing::warn!(%attempt, name = error.name.as_str(), retryable, "an attempt failed");
+    // Other failures are the pictures' fault.
+    let is_nodes = retryable || error.name == JobErrorCode::PipelineError;
+    if let Some(node) = open.node.as_ref().filter(|_| is_nodes) {
+        outcomes.fault(&node.name).await?;
+    }
     if retryable {
-        if let Some(node) = &open.node {
-            outcomes.fault(&node.name).await?;
-        }
         outcomes
             .lose(attempt, app.config.jobs.max_lost, error)
             .await?;

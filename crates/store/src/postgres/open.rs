@@ -71,6 +71,16 @@ pub(super) const MIGRATIONS: Migrations = &[
         "key scopes",
         include_str!("../../migrations/postgres/0008_key_scopes.sql"),
     ),
+    (
+        9,
+        "fair turns",
+        include_str!("../../migrations/postgres/0009_fair_turns.sql"),
+    ),
+    (
+        10,
+        "node pace",
+        include_str!("../../migrations/postgres/0010_node_pace.sql"),
+    ),
 ];
 
 /// What a URL says, with the timeouts that it does not.

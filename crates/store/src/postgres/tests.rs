@@ -69,8 +69,9 @@ const FILL: &str = "
         1000000000000
     FROM jobs, generate_series(1, 20000) AS n WHERE state = 'accepted';
 
-    INSERT INTO samples (job_id, idx, state, provider, created_at, deadline, seed, due_at)
-    SELECT id, 0, 'queued', 'preview', created_at, deadline, 0,
+    INSERT INTO samples
+        (job_id, account_id, idx, state, provider, created_at, deadline, seed, due_at)
+    SELECT id, account_id, 0, 'queued', 'preview', created_at, deadline, 0,
         CASE WHEN state = 'prepared' THEN created_at END
     FROM jobs WHERE state IN ('prepared', 'accepted') AND created_at > 50000 AND price = 1
     ON CONFLICT DO NOTHING;
@@ -95,7 +96,10 @@ const FILL: &str = "
     INSERT INTO webhook_tries (job_id, number, at, took_ms, status)
     SELECT job_id, 1, created_at, 5, 200 FROM webhooks WHERE state = 'delivered';
 
-    INSERT INTO nodes (name, url) SELECT 'node-' || n, 'http://node' FROM generate_series(1, 100) AS n;
+    INSERT INTO nodes (name, url, state, providers, attempt, hold_until)
+    SELECT 'node-' || n, 'http://node', 'ready', '[\"preview\"]',
+        CASE WHEN n % 2 = 0 THEN 'at-work-' || n END, CASE WHEN n % 50 = 0 THEN 70000 + n ELSE 0 END
+    FROM generate_series(1, 2000) AS n;
 
     VACUUM ANALYZE";
 
@@ -137,7 +141,7 @@ async fn no_hot_statement_reads_a_whole_table() {
     let job = "'010101010101010101010101'";
     let account = "'010101010101010101010101'";
     let hash = r"'\x00'";
-    let hot: [Hot; 16] = [
+    let hot: [Hot; 17] = [
         (
             key::FIND_ACCOUNT.into(),
             format!("{hash}, 10"),
@@ -170,8 +174,13 @@ async fn no_hot_statement_reads_a_whole_table() {
             &["jobs_to_prepare"],
         ),
         (
-            dispatch::LOCK_DUE,
+            dispatch::LIST_IDLE,
             "'preview', 80000, 32".into(),
+            &["nodes_idle"],
+        ),
+        (
+            dispatch::LOCK_DUE,
+            format!("'preview', {account}, 80000, 32"),
             &["samples_to_dispatch", "jobs_pkey"],
         ),
         (dispatch::PROGRESS, format!("{job}, 0"), &["samples_pkey"]),
@@ -204,7 +213,7 @@ async fn no_hot_statement_reads_a_whole_table() {
         (
             sweep::NEXT_DUE.into(),
             "80000".into(),
-            &["jobs_in_preparation"],
+            &["jobs_in_preparation", "nodes_by_hold"],
         ),
     ];
     let outbox = outbox_statements(job, account);

@@ -319,7 +319,6 @@ impl TryFrom<PreparationRow> for Preparation {
 pub(crate) struct DueRow {
     job_id: String,
     idx: i64,
-    created_at: i64,
     attempt: i64,
     seed: i64,
     account_id: String,
@@ -333,11 +332,6 @@ pub(crate) struct DueRow {
 }
 
 impl DueRow {
-    /// Sorts older samples first.
-    pub(crate) fn age(&self) -> (i64, String, i64) {
-        (self.created_at, self.job_id.clone(), self.idx)
-    }
-
     /// What this sample's next attempt is, on this node.
     pub(crate) fn into_assignment(self, node: String) -> Result<Assignment, StoreError> {
         let sample = sample_id(&self.job_id, self.idx)?;
@@ -488,16 +482,24 @@ fn registration(seen_at: Option<i64>, until: Option<i64>) -> Option<Registration
     })
 }
 
+/// The columns of [`IdleNode`].
 #[derive(FromRow)]
 pub(crate) struct IdleNodeRow {
-    name: String,
+    faults: i64,
     #[sqlx(json)]
     providers: Vec<Provider>,
+    pace: i64,
+    assigned_at: i64,
+    name: String,
 }
 
 impl From<IdleNodeRow> for IdleNode {
     fn from(row: IdleNodeRow) -> Self {
         Self {
+            faults: row.faults,
+            offers: row.providers.len(),
+            pace: row.pace,
+            assigned_at: row.assigned_at,
             name: row.name,
             providers: row.providers,
         }

@@ -4,7 +4,8 @@ use tryon_core::{id::AttemptId, task::Provider, time::Timestamp};
 
 use super::statement::{Connection, json, query};
 use crate::{
-    record::{Node, NodeSpec, NodeState},
+    matching,
+    record::{Assignment, Node, NodeSpec, NodeState},
     row::{NodeRow, number},
     store::StoreError,
 };
@@ -14,7 +15,8 @@ use crate::{
 const UPSERT: &str = "
     INSERT INTO nodes (name, url) VALUES ($1, $2)
     ON CONFLICT (name) DO UPDATE SET url = excluded.url, seen_at = NULL, registered_until = NULL,
-        state = CASE nodes.url WHEN excluded.url THEN nodes.state ELSE 'unknown' END
+        state = CASE nodes.url WHEN excluded.url THEN nodes.state ELSE 'unknown' END,
+        pace = CASE nodes.url WHEN excluded.url THEN nodes.pace ELSE 0 END
     WHERE nodes.url <> excluded.url OR nodes.registered_until IS NOT NULL";
 
 /// In order, as the insertions below are: two gateways that start at once do not block each other.
@@ -54,10 +56,19 @@ const DRAIN: &str = "UPDATE nodes SET drained = TRUE WHERE name = $1";
 const RESUME: &str = "UPDATE nodes SET drained = FALSE WHERE name = $1";
 
 const ASSIGN: &str = "
-    UPDATE nodes SET attempt = $2, assigned_at = $3
+    UPDATE nodes SET attempt = $2, assigned_at = $3, steps = $4
     WHERE name = $1 AND attempt IS NULL AND NOT drained";
 
-const FREE: &str = "UPDATE nodes SET attempt = NULL WHERE attempt = $1";
+const FREE: &str = "UPDATE nodes SET attempt = NULL, steps = 0 WHERE attempt = $1";
+
+const FIND_STEPS: &str = "SELECT steps FROM nodes WHERE attempt = $1 AND steps > 0";
+
+/// A step towards what was measured: a few pictures show that a machine became slow, one does not.
+const FINISH: &str = "
+    UPDATE nodes SET attempt = NULL, steps = 0, pace = CASE
+        WHEN pace = 0 THEN $2 WHEN pace < $2 THEN pace + 1 WHEN pace > $2 THEN pace - 1
+        ELSE pace END
+    WHERE attempt = $1";
 
 pub(super) async fn sync(
     connection: &mut Connection<'_>,
@@ -165,14 +176,14 @@ pub(super) async fn set_drained(
 /// Marks an idle node. False when it is not idle any more.
 pub(super) async fn assign(
     connection: &mut Connection<'_>,
-    name: &str,
-    attempt: AttemptId,
+    assignment: &Assignment,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let done = query(ASSIGN)
-        .bind(name)
-        .bind(attempt.to_string())
+        .bind(assignment.node.as_str())
+        .bind(assignment.attempt.to_string())
         .bind(now)
+        .bind(assignment.plan.steps.max(1))
         .execute(connection)
         .await?;
     Ok(done == 1)
@@ -185,6 +196,28 @@ pub(super) async fn free(
 ) -> Result<(), StoreError> {
     query(FREE)
         .bind(attempt.to_string())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// The node that made this attempt's picture is idle again, and how long it took is known.
+pub(super) async fn finish(
+    connection: &mut Connection<'_>,
+    attempt: AttemptId,
+    inference_ms: u64,
+) -> Result<(), StoreError> {
+    let steps: Option<(i64,)> = query(FIND_STEPS)
+        .bind(attempt.to_string())
+        .fetch_optional(connection)
+        .await?;
+    let Some((steps,)) = steps else {
+        return free(connection, attempt).await;
+    };
+    let steps = number("nodes.steps", steps)?;
+    query(FINISH)
+        .bind(attempt.to_string())
+        .bind(matching::pace(inference_ms, steps))
         .execute(connection)
         .await?;
     Ok(())

@@ -18,6 +18,7 @@ const RENEW: &str = "
 const JOIN: &str = "
     INSERT INTO nodes (name, url, registered_until, seen_at) VALUES ($1, $2, $3, $4)
     ON CONFLICT (name) DO UPDATE SET url = excluded.url, state = 'unknown', providers = '[]',
+        pace = CASE nodes.url WHEN excluded.url THEN nodes.pace ELSE 0 END,
         registered_until = excluded.registered_until, seen_at = excluded.seen_at
     WHERE nodes.registered_until <= excluded.seen_at";
 

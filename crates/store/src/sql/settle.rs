@@ -61,6 +61,7 @@ pub(super) async fn complete_sample(
     // An earlier attempt's image ends the current one, so it is the current one's node that is
     // done with this sample.
     let current = attempt.sample.attempt(progress.attempt);
+    let inference_ms = output.inference_ms;
     let done = query(SUCCEED)
         .bind(current.sample.job.to_string())
         .bind(current.sample.index)
@@ -69,7 +70,11 @@ pub(super) async fn complete_sample(
         .execute(connection)
         .await?;
     expect_one(done)?;
-    node::free(connection, current).await?;
+    if current == attempt {
+        node::finish(connection, attempt, inference_ms).await?;
+    } else {
+        node::free(connection, current).await?;
+    }
     let job_end = settle_if_ended(connection, attempt.sample.job, now).await?;
     Ok(Settled::Recorded { job_end })
 }

@@ -30,11 +30,11 @@ const INSERT_JOB: &str = "
 
 const INSERT_SAMPLE: Sql = Sql {
     sqlite: "
-    INSERT INTO samples (job_id, idx, state, provider, created_at, seed)
-    VALUES ($1, $2, 'queued', $3, $4, $5)",
+    INSERT INTO samples (job_id, idx, state, provider, created_at, seed, account_id)
+    VALUES ($1, $2, 'queued', $3, $4, $5, $6)",
     postgres: "
-    INSERT INTO samples (job_id, idx, state, provider, created_at, seed, deadline)
-    SELECT $1, $2, 'queued', $3, $4, $5, deadline FROM jobs WHERE id = $1",
+    INSERT INTO samples (job_id, idx, state, provider, created_at, seed, account_id, deadline)
+    SELECT $1, $2, 'queued', $3, $4, $5, $6, deadline FROM jobs WHERE id = $1",
 };
 
 /// What no longer retention is told from, so that it can be added to a time.
@@ -121,6 +121,7 @@ async fn insert_sample(
         .bind(job.plan.provider.as_str())
         .bind(now)
         .bind(seed.cast_signed())
+        .bind(job.account.to_string())
         .execute(connection)
         .await?;
     Ok(())

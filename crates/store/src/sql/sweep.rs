@@ -53,7 +53,7 @@ pub(crate) const NEXT_DUE: &str = "
         UNION ALL
         SELECT MIN(due_at) FROM webhooks WHERE due_at > $1
         UNION ALL
-        SELECT MIN(hold_until) FROM nodes WHERE hold_until > $1) AS due";
+        SELECT MIN(hold_until) FROM nodes WHERE hold_until > 0 AND hold_until > $1) AS due";
 
 pub(super) async fn list_expired_leases(
     connection: &mut Connection<'_>,

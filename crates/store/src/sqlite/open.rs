@@ -70,6 +70,16 @@ pub(super) const MIGRATIONS: Migrations = &[
         "key scopes",
         include_str!("../../migrations/sqlite/0008_key_scopes.sql"),
     ),
+    (
+        9,
+        "fair turns",
+        include_str!("../../migrations/sqlite/0009_fair_turns.sql"),
+    ),
+    (
+        10,
+        "node pace",
+        include_str!("../../migrations/sqlite/0010_node_pace.sql"),
+    ),
 ];
 
 /// The connection that writes and those that read; in memory they are the same one.

@@ -50,7 +50,7 @@ async fn plan(pool: &SqlitePool, statement: &'static str) -> Vec<String> {
 #[tokio::test]
 async fn no_hot_statement_reads_a_whole_table() {
     let store = open_memory().await;
-    let hot: [(Sql, &str); 36] = [
+    let hot: [(Sql, &str); 39] = [
         (key::FIND_ACCOUNT.into(), "api_keys"),
         (
             idempotency::FIND.into(),
@@ -64,6 +64,8 @@ async fn no_hot_statement_reads_a_whole_table() {
             "jobs_of_account (account_id=? AND created_at<?)",
         ),
         (job::CLAIM_PREPARATION, "jobs_to_prepare"),
+        (dispatch::LOCK_WAITING, "turns_waiting (provider=?)"),
+        (dispatch::LIST_IDLE, "USING INDEX nodes_idle"),
         (dispatch::LOCK_DUE, "samples_to_dispatch"),
         (dispatch::PROGRESS, "PRIMARY KEY (job_id=? AND idx=?)"),
         (settle::JOB_PROGRESS.into(), "PRIMARY KEY (job_id=?)"),
@@ -91,6 +93,7 @@ async fn no_hot_statement_reads_a_whole_table() {
         (sweep::NEXT_DUE.into(), "samples_by_lease"),
         (sweep::NEXT_DUE.into(), "jobs_by_deadline"),
         (sweep::NEXT_DUE.into(), "jobs_in_preparation"),
+        (sweep::NEXT_DUE.into(), "nodes_by_hold"),
         (node::FIND.into(), "PRIMARY KEY (name=?)"),
         (node::FIND_AT_WORK.into(), "nodes_by_attempt"),
         (registration::COUNT_LAPSED.into(), "nodes_by_registration"),

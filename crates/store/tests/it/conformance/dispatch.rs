@@ -1,16 +1,16 @@
 use tryon_core::{
     error::JobErrorCode,
-    id::AttemptId,
+    id::{AttemptId, JobId},
     job::{JobEnd, JobState, SampleState},
-    task::Provider::{Lightxv, Preview, Qwen},
+    task::Provider::{self, Lightxv, Preview, Qwen},
     time::Timestamp,
 };
-use tryon_store::{Assignment, Lost, NewJob, NodeState, Store};
+use tryon_store::{Assignment, Lost, NewJob, NodeState, Output, Store};
 
 use crate::fixture::{
     DEADLINE, account_id, at, attempt_of, balance, dispatch, dispatch_one, dispatched_job, error,
-    inputs, job_id, new_job, open_jobs, output, plan, prepare, ready_nodes, request, rich_account,
-    set_ready, spec, submit,
+    inputs, job_id, make_account, new_job, open_jobs, output, plan, prepare, ready_nodes, request,
+    rich_account, set_ready, spec, submit,
 };
 
 async fn lose(store: &dyn Store, attempt: AttemptId, due_at: Timestamp, max_lost: u32) -> Lost {
@@ -68,12 +68,196 @@ pub(super) async fn an_assignment_says_what_to_do(store: &dyn Store) {
 pub(super) async fn samples_of_the_oldest_job_go_first(store: &dyn Store) {
     rich_account(store, 10).await;
     ready_nodes(store, &["a", "b", "c"]).await;
-    // Job 2 is prepared first, but job 1 is older.
-    let younger = prepare(store, 2, 2).await;
-    let older = prepare(store, 1, 2).await;
+    let [older, younger] = [submit(store, 1, 2).await, submit(store, 2, 2).await];
+    for job in [younger, older] {
+        let prepared = store.finish_preparation(job, inputs(job), at(3)).await;
+        assert!(prepared.unwrap());
+    }
     let given = dispatch(store, 3).await;
     let expected = [older.sample(0), older.sample(1), younger.sample(0)];
     assert_eq!(samples(&given), expected.map(|sample| sample.to_string()));
+}
+
+/// Submits job `number` of account `account` at second `number` and prepares it at once.
+async fn prepare_of(store: &dyn Store, account: u8, number: u32, samples: u64) -> JobId {
+    prepare_for(store, account, number, samples, Preview).await
+}
+
+async fn prepare_for(
+    store: &dyn Store,
+    account: u8,
+    number: u32,
+    samples: u64,
+    provider: Provider,
+) -> JobId {
+    let job = NewJob {
+        account: account_id(account),
+        plan: plan(provider),
+        ..new_job(number, samples)
+    };
+    let (id, now) = (job.id, at(number.into()));
+    store.submit_job(job, now).await.unwrap();
+    let prepared = store.finish_preparation(id, inputs(id), now).await;
+    assert!(prepared.unwrap());
+    id
+}
+
+/// The numbers of the jobs that are given to the only node, one after the other.
+async fn serve(store: &dyn Store, times: usize) -> Vec<u32> {
+    let mut served = Vec::new();
+    for _ in 0..times {
+        let attempt = dispatch_one(store, 500).await;
+        let number = (0..500).find(|number| job_id(*number) == attempt.sample.job);
+        served.push(number.unwrap());
+        let done = store.complete_sample(attempt, output("x"), at(500)).await;
+        done.unwrap();
+    }
+    served
+}
+
+pub(super) async fn accounts_are_served_by_turns(store: &dyn Store) {
+    for account in 1..=3 {
+        make_account(store, account, 100).await;
+    }
+    ready_nodes(store, &["a"]).await;
+    for number in 1..=6 {
+        prepare_of(store, 1, number, 1).await;
+    }
+    assert_eq!(serve(store, 2).await, [1, 2]);
+    // Who comes anew waits for nobody's whole queue, and gets nothing for not having come before.
+    prepare_of(store, 2, 11, 3).await;
+    prepare_of(store, 3, 12, 1).await;
+    assert_eq!(serve(store, 5).await, [11, 12, 3, 11, 4]);
+    prepare_of(store, 3, 13, 1).await;
+    assert_eq!(serve(store, 4).await, [11, 13, 5, 6]);
+}
+
+pub(super) async fn turns_are_of_one_provider(store: &dyn Store) {
+    for account in 1..=2 {
+        make_account(store, account, 100).await;
+    }
+    store.sync_nodes(&[spec("a")]).await.unwrap();
+    set_ready(store, "a", &[Qwen]).await;
+    for number in 1..=4 {
+        prepare_for(store, 1, number, 1, Qwen).await;
+    }
+    assert_eq!(serve(store, 4).await, [1, 2, 3, 4]);
+    set_ready(store, "a", &[Preview]).await;
+    prepare_of(store, 1, 11, 1).await;
+    prepare_of(store, 2, 12, 1).await;
+    // Four pictures of another model cost account 1 nothing here.
+    assert_eq!(serve(store, 2).await, [11, 12]);
+}
+
+pub(super) async fn providers_that_share_a_node_are_served_by_turns(store: &dyn Store) {
+    rich_account(store, 100).await;
+    store.sync_nodes(&[spec("a")]).await.unwrap();
+    set_ready(store, "a", &[Qwen, Lightxv]).await;
+    for number in 1..=4 {
+        prepare_for(store, 1, number, 1, Lightxv).await;
+    }
+    for number in 11..=12 {
+        prepare_for(store, 1, number, 1, Qwen).await;
+    }
+    let mut served = Vec::new();
+    for second in 20..26 {
+        let attempt = dispatch_one(store, second).await;
+        served.push(attempt.sample.job);
+        let done = store.complete_sample(attempt, output("x"), at(second));
+        done.await.unwrap();
+    }
+    assert_eq!(served, [11, 1, 12, 2, 3, 4].map(job_id));
+}
+
+/// Most of what one account asks for ends before it is served.
+pub(super) async fn who_asks_for_too_much_has_a_share_all_the_same(store: &dyn Store) {
+    for account in 1..=2 {
+        make_account(store, account, 1000).await;
+    }
+    ready_nodes(store, &["a"]).await;
+    let mut served = [0, 0];
+    for second in 1..=60_i64 {
+        let number = u32::try_from(second).unwrap() * 10;
+        for (account, number) in [
+            (1, number),
+            (1, number + 1),
+            (1, number + 2),
+            (2, number + 3),
+        ] {
+            let job = NewJob {
+                account: account_id(account),
+                deadline: at(second + 5),
+                ..new_job(number, 1)
+            };
+            let id = job.id;
+            store.submit_job(job, at(second)).await.unwrap();
+            let prepared = store.finish_preparation(id, inputs(id), at(second));
+            assert!(prepared.await.unwrap());
+        }
+        let given = dispatch(store, second).await;
+        served[usize::from(given[0].account == account_id(2))] += 1;
+        let done = store.complete_sample(given[0].attempt, output("x"), at(second));
+        done.await.unwrap();
+        for late in store.list_overdue_jobs(at(second), 100).await.unwrap() {
+            let error = error(JobErrorCode::Timeout);
+            store.end_job(late, error, at(second)).await.unwrap();
+        }
+    }
+    assert_eq!(served, [30, 30]);
+}
+
+pub(super) async fn the_node_that_is_expected_to_finish_first_is_next(store: &dyn Store) {
+    rich_account(store, 100).await;
+    ready_nodes(store, &["fast", "slow"]).await;
+    prepare(store, 1, 20).await;
+    let claim = async |second| {
+        let given = store.claim_dispatch(at(second), at(900), 1).await.unwrap();
+        (given[0].attempt, given[0].node.clone())
+    };
+    let complete = async |attempt, inference_ms| {
+        let output = Output {
+            inference_ms,
+            ..output("x")
+        };
+        store.complete_sample(attempt, output, at(9)).await.unwrap();
+    };
+    // Both are tried.
+    for (second, expected, took) in [(2, "fast", 2000), (3, "slow", 9000)] {
+        let (attempt, node) = claim(second).await;
+        assert_eq!(node, expected);
+        complete(attempt, took).await;
+    }
+    for second in 10..13 {
+        let (attempt, node) = claim(second).await;
+        assert_eq!(node, "fast", "at second {second}");
+        complete(attempt, 2100).await;
+    }
+    // It is passed over once it fails, for as long as it has made no picture.
+    let (attempt, node) = claim(13).await;
+    assert_eq!(node, "fast");
+    store.count_node_fault("fast").await.unwrap();
+    assert_eq!(lose(store, attempt, at(14), 99).await, Lost::Requeued);
+    let (attempt, node) = claim(14).await;
+    assert_eq!(node, "slow");
+    complete(attempt, 9000).await;
+    store.clear_node_faults("fast").await.unwrap();
+    // It became slow, which some pictures show.
+    let mut pictures = 0;
+    for second in 20..30 {
+        let (attempt, node) = claim(second).await;
+        if node == "slow" {
+            break;
+        }
+        complete(attempt, 50_000).await;
+        pictures += 1;
+    }
+    assert_eq!(pictures, 2);
+    // At another address it is another machine, of which nothing is known.
+    let [mut fast, slow] = [spec("fast"), spec("slow")];
+    fast.url.push('0');
+    store.sync_nodes(&[fast, slow]).await.unwrap();
+    set_ready(store, "fast", &[Preview]).await;
+    assert_eq!(claim(40).await.1, "fast");
 }
 
 pub(super) async fn a_deferred_sample_keeps_its_age(store: &dyn Store) {
@@ -119,16 +303,7 @@ pub(super) async fn a_provider_is_served_by_itself_only(store: &dyn Store) {
     set_ready(store, "a", &[Qwen, Lightxv]).await;
     set_ready(store, "b", &[]).await;
     for (number, provider) in [(1, Preview), (2, Lightxv)] {
-        let job = NewJob {
-            plan: plan(provider),
-            ..new_job(number, 1)
-        };
-        let id = job.id;
-        store.submit_job(job, at(number.into())).await.unwrap();
-        store
-            .finish_preparation(id, inputs(id), at(3))
-            .await
-            .unwrap();
+        prepare_for(store, 1, number, 1, provider).await;
     }
     let given = dispatch(store, 4).await;
     assert_eq!(samples(&given), [job_id(2).sample(0).to_string()]);

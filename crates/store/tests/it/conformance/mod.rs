@@ -71,6 +71,11 @@ macro_rules! conformance {
                 dispatch {
                     an_assignment_says_what_to_do,
                     samples_of_the_oldest_job_go_first,
+                    accounts_are_served_by_turns,
+                    turns_are_of_one_provider,
+                    providers_that_share_a_node_are_served_by_turns,
+                    who_asks_for_too_much_has_a_share_all_the_same,
+                    the_node_that_is_expected_to_finish_first_is_next,
                     a_deferred_sample_keeps_its_age,
                     a_node_works_on_one_sample,
                     at_most_the_limit_is_given_out,

@@ -4,13 +4,14 @@
 //! agree, the audit must find nothing, and what ended must stay as it ended.
 
 mod outbox;
+mod turns;
 
 use std::collections::BTreeMap;
 
 use proptest::{prelude::*, sample::Index, test_runner::Config};
 use tryon_core::{
     error::{JobError, JobErrorCode},
-    id::{AccountId, AttemptId, JobId},
+    id::{AccountId, AttemptId, JobId, SampleId},
     job::{JobEnd, JobState, SampleState},
     ledger::{Balance, Pool},
     limit::Limits,
@@ -18,7 +19,10 @@ use tryon_core::{
 };
 use tryon_store::{Assignment, Job, Lost, NewJob, Settled, StoreError, SubmitError};
 
-use self::outbox::{Answer, Outbox};
+use self::{
+    outbox::{Answer, Outbox},
+    turns::Turns,
+};
 use crate::{
     fixture::{
         account_id, at, attempt_of, error, inputs, job_id, new_job, output, plan, set_ready, spec,
@@ -143,6 +147,7 @@ struct Model {
     attempts: Vec<AttemptId>,
     nodes: BTreeMap<&'static str, Option<AttemptId>>,
     outbox: Outbox,
+    turns: Turns,
 }
 
 impl Model {
@@ -176,6 +181,7 @@ impl Model {
             attempts: Vec::new(),
             nodes: NODES.map(|(name, _)| (name, None)).into(),
             outbox: Outbox::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -308,6 +314,7 @@ impl Model {
             job.samples
                 .iter_mut()
                 .for_each(|sample| sample.due_at = Some(now));
+            self.turns.join(job.account, job.provider);
         }
     }
 
@@ -321,27 +328,40 @@ impl Model {
             .await
             .unwrap();
         assert!(given.len() <= limit.into());
-        let mut age = None;
+        for provider in Provider::ALL {
+            self.check_turns(*provider, &given);
+        }
         for assignment in &given {
             self.assign(assignment, until);
-            let job = self.job(assignment.attempt);
-            let this = (job.created_at, assignment.attempt.sample);
-            assert!(age < Some(this), "older samples go first: {given:?}");
-            age = Some(this);
         }
         if given.len() < limit.into() {
             let waiting = NODES.iter().find(|(name, providers)| {
-                self.nodes[name].is_none() && providers.iter().any(|p| self.is_due(*p))
+                let is_due = |provider: &Provider| self.due_samples(*provider).next().is_some();
+                self.nodes[name].is_none() && providers.iter().any(is_due)
             });
             assert_eq!(
                 waiting, None,
                 "an idle node and a due sample were left: {given:?}"
             );
         }
-        for assignment in &given {
-            let (age, provider) = (self.age(assignment.attempt), assignment.plan.provider);
-            let older = self.due_samples(provider).find(|older| *older < age);
-            assert_eq!(older, None, "it was passed over: {given:?}");
+    }
+
+    /// Each was its account's oldest, and it was that account's turn.
+    fn check_turns(&mut self, provider: Provider, given: &[Assignment]) {
+        let mut due: Vec<_> = self.due_samples(provider).collect();
+        due.sort_unstable();
+        let given = given
+            .iter()
+            .filter(|given| given.plan.provider == provider)
+            .map(|given| given.attempt.sample);
+        for sample in given {
+            let waiting = due.iter().map(|(_, _, account)| *account);
+            let next = self.turns.serve(provider, waiting);
+            let at = due
+                .iter()
+                .position(|(_, _, account)| Some(*account) == next);
+            let (_, oldest, _) = due.remove(at.unwrap());
+            assert_eq!(oldest, sample);
         }
     }
 
@@ -375,24 +395,15 @@ impl Model {
         self.attempts.push(given.attempt);
     }
 
-    fn due_samples(&self, provider: Provider) -> impl Iterator<Item = (i64, JobId, usize)> {
+    fn due_samples(&self, provider: Provider) -> impl Iterator<Item = (i64, SampleId, AccountId)> {
         let now = self.now;
         let jobs = self.jobs.iter();
         jobs.filter(move |job| job.provider == provider && job.deadline() > now)
             .flat_map(move |job| {
-                let samples = job.samples.iter().enumerate();
+                let samples = (0..).zip(&job.samples);
                 let due = samples.filter(move |(_, s)| s.due_at.is_some_and(|due| due <= now));
-                due.map(|(index, _)| (job.created_at, job.id, index))
+                due.map(|(index, _)| (job.created_at, job.id.sample(index), job.account))
             })
-    }
-
-    fn is_due(&self, provider: Provider) -> bool {
-        self.due_samples(provider).next().is_some()
-    }
-
-    fn age(&self, attempt: AttemptId) -> (i64, JobId, usize) {
-        let job = self.job(attempt);
-        (job.created_at, job.id, attempt.sample.index.into())
     }
 
     async fn confirm(&mut self, attempt: AttemptId) {
@@ -419,6 +430,9 @@ impl Model {
     fn requeue(&mut self, attempt: AttemptId, due: i64) -> Option<&mut ModelSample> {
         self.current(attempt)?;
         self.free(attempt);
+        let job = self.job(attempt);
+        let (account, provider) = (job.account, job.provider);
+        self.turns.join(account, provider);
         let sample = self.current(attempt)?;
         (sample.state, sample.due_at, sample.lease_until) = (SampleState::Queued, Some(due), None);
         Some(sample)
