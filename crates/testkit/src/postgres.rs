@@ -168,11 +168,25 @@ impl PostgresServer {
     /// Kills the server with SIGKILL, and its processes, which would answer for a moment more: what
     /// it had not answered is lost.
     pub fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// Stops all its processes where they are: connections stay open, and nothing is answered.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Has them go on after [`PostgresServer::pause`].
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
         if let Some(server) = self.process() {
             let processes = children(server);
             for process in std::iter::once(server).chain(processes) {
-                // One that is gone already is what was asked for.
-                let _ = kill_process(process, Signal::KILL);
+                // One that is gone already needs no signal.
+                let _ = kill_process(process, signal);
             }
         }
     }

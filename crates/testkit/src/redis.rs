@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// How long a server may take to start.
@@ -49,6 +50,21 @@ impl Redis {
         // It may be dead already.
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+
+    /// Stops it where it is: connections stay open, and nothing is answered.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Has it go on after [`Redis::pause`].
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal)
+            .expect("it is a child, not waited for");
     }
 
     /// Starts it again after it was killed.

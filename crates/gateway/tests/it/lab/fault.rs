@@ -19,6 +19,10 @@ use crate::stage::result;
 /// How far a clock jumps, either way, in milliseconds.
 const JUMP: i64 = 4000;
 
+/// How long something stands still, at most, in milliseconds: longer than a lease of the
+/// laboratory's time.
+const STANDSTILL: u64 = 2000;
+
 /// Has every node react to its offers as chance has it, until there is peace.
 pub(super) fn unleash(world: &World) {
     for node in &world.nodes {
@@ -80,7 +84,7 @@ fn misbehave(random: &mut StdRng) -> Option<Reaction> {
 /// Waits a moment and does one harm.
 pub(super) async fn inject(world: &World) {
     sleep(Duration::from_millis(world.draw(50))).await;
-    match world.draw(200) {
+    match world.draw(208) {
         0..150 => harm_way(world),
         150..165 => {
             let ways = world.ways.all();
@@ -100,7 +104,11 @@ pub(super) async fn inject(world: &World) {
         }
         185..194 => reboot(world).await,
         194..197 => restart_redis(world).await,
-        _ => restart_database(world).await,
+        197..200 => restart_database(world).await,
+        200..202 => freeze(world).await,
+        202..204 => pause_database(world).await,
+        204..206 => pause_redis(world).await,
+        _ => fill_bucket(world).await,
     }
     // What they remember of a long life is of no use to anybody.
     world
@@ -143,5 +151,33 @@ async fn restart_database(world: &World) {
     world.database.kill();
     sleep(Duration::from_millis(world.draw(300))).await;
     world.database.restart().unwrap();
+    world.faults.fetch_add(1, Ordering::Relaxed);
+}
+
+async fn freeze(world: &World) {
+    let (index, pause) = (pick(world, 2), world.draw(STANDSTILL));
+    let machines = world.machines.lock().await;
+    machines[index].freeze(Duration::from_millis(pause));
+    world.faults.fetch_add(1, Ordering::Relaxed);
+}
+
+async fn pause_database(world: &World) {
+    world.database.pause();
+    sleep(Duration::from_millis(world.draw(STANDSTILL))).await;
+    world.database.resume();
+    world.faults.fetch_add(1, Ordering::Relaxed);
+}
+
+async fn pause_redis(world: &World) {
+    world.redis.lock().unwrap().pause();
+    sleep(Duration::from_millis(world.draw(STANDSTILL))).await;
+    world.redis.lock().unwrap().resume();
+    world.faults.fetch_add(1, Ordering::Relaxed);
+}
+
+async fn fill_bucket(world: &World) {
+    world.bucket.set_full(true);
+    sleep(Duration::from_millis(world.draw(STANDSTILL))).await;
+    world.bucket.set_full(false);
     world.faults.fetch_add(1, Ordering::Relaxed);
 }

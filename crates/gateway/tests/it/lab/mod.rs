@@ -2,10 +2,11 @@
 //! then the books are checked.
 //!
 //! Two gateways on one PostgreSQL, one Redis and one bucket, eight nodes, and a proxy on the ways
-//! between clients, gateways, nodes and bucket. Gateways are killed between any two steps of any task and started again; the
-//! servers are killed; connections are refused, cut in the middle of a request or an answer, held
-//! up and overtaken; clocks jump; nodes vanish with their jobs, report late, twice or nothing, flap
-//! and fail; receivers of webhooks do what they want.
+//! between clients, gateways, nodes and bucket. Gateways are killed between any two steps of any
+//! task and started again; the servers are killed; both stand still and go on; the bucket's disk is
+//! full; connections are refused, cut in the middle of a request or an answer, held up and
+//! overtaken; clocks jump; nodes vanish with their jobs, report late, twice or nothing, flap and
+//! fail; receivers of webhooks do what they want.
 //!
 //! `./test.sh faults [N]` injects N faults. `TRYON_TEST_SEED` chooses the same ones again; when each
 //! meets which request is another matter.

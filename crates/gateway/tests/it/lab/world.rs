@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    thread,
     time::Duration,
 };
 
@@ -55,6 +56,14 @@ pub(super) struct Machine {
 }
 
 impl Machine {
+    /// Stops all it does where it is, as a signal stops a process, for a while.
+    pub(super) fn freeze(&self, pause: Duration) {
+        if let Some((runtime, _)) = &self.running {
+            // Its runtime has one thread.
+            runtime.spawn(async move { thread::sleep(pause) });
+        }
+    }
+
     fn kill(&mut self) {
         if let Some((runtime, gateway)) = self.running.take() {
             runtime.shutdown_background();
@@ -92,7 +101,7 @@ pub(super) struct World {
     /// Where a gateway finds the bucket: behind its way.
     bucket_variables: Vec<(String, String)>,
     database_url: String,
-    _bucket: ObjectStore,
+    pub(super) bucket: ObjectStore,
 }
 
 pub(super) struct Ways {
@@ -139,7 +148,7 @@ impl World {
             database_url,
             ways,
             store,
-            _bucket: bucket,
+            bucket,
         };
         let mut machines = world.machines.lock().await;
         for _ in 0..2 {
