@@ -34,6 +34,7 @@ pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
     key: Secret,
+    last_poll: Duration,
 }
 
 #[derive(Deserialize)]
@@ -102,7 +103,13 @@ impl Client {
             http,
             base: format!("{}/api/v1", url.trim_end_matches('/')),
             key,
+            last_poll: LAST_POLL,
         })
+    }
+
+    /// Asks for the status of a job that takes long no more often than this.
+    pub(crate) fn asking_each(self, last_poll: Duration) -> Self {
+        Self { last_poll, ..self }
     }
 
     /// Submits a job to `/tryon/{task}` and returns its id. A submission that may have been taken is
@@ -135,7 +142,7 @@ impl Client {
                 return status.into_outputs();
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LAST_POLL);
+            pause = (pause * 2).min(self.last_poll);
         }
     }
 

@@ -57,6 +57,10 @@ pub(crate) struct ClusterArgs {
     /// Jobs that are under way at the same time, a row for each number; beyond the nodes they queue
     #[arg(long, value_delimiter = ',', default_value = "32")]
     in_flight: Vec<NonZeroUsize>,
+    /// Seconds after which a client asks again for a job that takes long; a thousand clients that
+    /// ask each second are a load of their own
+    #[arg(long, default_value_t = 1.0, value_parser = waiting::seconds)]
+    ask: f64,
     /// Jobs that are in the database before, ascending, rows for each number
     #[arg(long, value_delimiter = ',', default_value = "0")]
     history: Vec<u64>,
@@ -72,7 +76,10 @@ pub(crate) async fn run(args: &ClusterArgs) -> Result<(), Failure> {
     println!(
         "costs are of one job, with what happens besides: milliseconds of a core, and what the"
     );
-    println!("database did; clients ask after 250 ms, 500 ms and then each second");
+    println!(
+        "database did; clients ask after 250 ms, twice that and so on, at most every {} s",
+        args.ask
+    );
     println!(
         "{:>9}{:>11}{:>9}{:>9}{:>9}{:>12}{:>13}{:>8}{:>9}{:>9}",
         "history",
@@ -141,7 +148,8 @@ impl Cluster {
         }
         let clients = gateways.iter().map(|gateway| {
             let client = Client::new(&gateway.url, Secret::new(key.clone()));
-            client.map(Arc::new)
+            let asking = |client: Client| client.asking_each(Duration::from_secs_f64(args.ask));
+            client.map(asking).map(Arc::new)
         });
         let clients = clients.collect::<Result<_, _>>()?;
         let urls = gateways.iter().map(|gateway| gateway.internal_url.parse());
