@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::ServerConfig;
 
 /// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(30);
+pub(crate) const LOOK: Duration = Duration::from_secs(30);
 
 /// Why a certificate cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -94,10 +94,11 @@ impl Certificate {
         TlsAcceptor::from(Arc::new(config))
     }
 
-    /// Follows its files until `stop`. What cannot be used is told, and the one before is shown on.
-    pub(crate) async fn follow(self: Arc<Self>, stop: CancellationToken) {
+    /// Follows its files until `stop`, looking at them after each `pause`. What cannot be used is
+    /// told, and the one before is shown on.
+    pub(crate) async fn follow(self: Arc<Self>, pause: Duration, stop: CancellationToken) {
         while stop
-            .run_until_cancelled(tokio::time::sleep(LOOK))
+            .run_until_cancelled(tokio::time::sleep(pause))
             .await
             .is_some()
         {
@@ -182,10 +183,18 @@ mod tests {
         }
     }
 
+    fn make() -> Made<rcgen::KeyPair> {
+        rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap()
+    }
+
+    fn write_key(folder: &Path, key: &rcgen::KeyPair) {
+        std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+    }
+
     fn write(folder: &Path) -> Made<rcgen::KeyPair> {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let made = make();
         std::fs::write(folder.join("chain.pem"), made.cert.pem()).unwrap();
-        std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        write_key(folder, &made.signing_key);
         made
     }
 
@@ -200,17 +209,27 @@ mod tests {
         let certificate = Certificate::open(&server(folder.path())).await.unwrap();
         let certificate = certificate.unwrap();
         assert_eq!(shown(&certificate), *first.cert.der());
+        let stop = CancellationToken::new();
+        let pause = Duration::from_millis(5);
+        let following = tokio::spawn(Arc::clone(&certificate).follow(pause, stop.clone()));
+        let wait_for = async |made: &Made<rcgen::KeyPair>| {
+            let begun = std::time::Instant::now();
+            while shown(&certificate) != *made.cert.der() {
+                assert!(begun.elapsed() < Duration::from_secs(30), "it is not shown");
+                tokio::time::sleep(pause).await;
+            }
+        };
         let second = write(folder.path());
-        certificate.renew().await;
-        assert_eq!(shown(&certificate), *second.cert.der());
+        wait_for(&second).await;
         // Half of a renewal: a key of another certificate.
-        let third = write(folder.path());
-        std::fs::write(folder.path().join("chain.pem"), second.cert.pem()).unwrap();
-        certificate.renew().await;
+        let third = make();
+        write_key(folder.path(), &third.signing_key);
+        tokio::time::sleep(20 * pause).await;
         assert_eq!(shown(&certificate), *second.cert.der());
         std::fs::write(folder.path().join("chain.pem"), third.cert.pem()).unwrap();
-        certificate.renew().await;
-        assert_eq!(shown(&certificate), *third.cert.der());
+        wait_for(&third).await;
+        stop.cancel();
+        following.await.unwrap();
     }
 
     #[tokio::test]
@@ -232,7 +251,7 @@ mod tests {
         assert!(fault().await.ends_with("holds no certificate in PEM"));
         let other = rcgen::KeyPair::generate().unwrap();
         write(folder.path());
-        std::fs::write(folder.path().join("key.pem"), other.serialize_pem()).unwrap();
+        write_key(folder.path(), &other);
         assert!(fault().await.starts_with("`server.tls_key` is not the key"));
     }
 }

@@ -11,7 +11,7 @@ use url::Url;
 use crate::{
     app::App,
     callback::{self, Reports},
-    certificate::{Certificate, CertificateError},
+    certificate::{self, Certificate, CertificateError},
     config::{ConfigFault, GatewayConfig, ServerConfig},
     dispatch::{self, Fleet, Outcomes, specs},
     fetch::Fetcher,
@@ -357,7 +357,7 @@ impl Work {
         // While the listener takes connections, it shows the certificate that is valid.
         let (certificate, stop) = (Arc::clone(certificate), self.stop_public.clone());
         self.keep("certificate", move || {
-            Arc::clone(&certificate).follow(stop.clone())
+            Arc::clone(&certificate).follow(certificate::LOOK, stop.clone())
         });
     }
 

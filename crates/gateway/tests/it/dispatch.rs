@@ -155,7 +155,9 @@ async fn a_node_that_refuses_our_token_is_quarantined_and_the_job_goes_elsewhere
     assert_eq!(app.status(job).await["status"], "processing");
     other.set_readiness(Readiness::Hot);
     app.wait_for_outputs(job).await;
-    assert_eq!((app.node.offers().len(), app.node.runs().len()), (1, 0));
+    // A probe may have found out before the offer.
+    assert!(app.node.offers().len() <= 1);
+    assert_eq!(app.node.runs().len(), 0);
     assert_eq!(app.node_state().await.state, NodeState::Quarantined);
 }
 
