@@ -231,6 +231,27 @@ async fn no_hot_statement_reads_a_whole_table() {
     }
 }
 
+/// Its account waits for a turn, though nothing of that was said when the sample was written.
+#[tokio::test]
+async fn a_sample_of_an_older_gateway_waits_too() {
+    let store = open().await;
+    fill(&store).await;
+    let queue = "
+        UPDATE samples SET account_id = NULL WHERE due_at IS NOT NULL;
+        UPDATE samples SET due_at = 5
+        WHERE job_id = (SELECT MIN(job_id) FROM samples WHERE due_at IS NOT NULL)";
+    sqlx::raw_sql(queue).execute(pool(&store)).await.unwrap();
+    let waiting = "
+        SELECT turns.account_id = jobs.account_id FROM samples
+        JOIN turns USING (account_id, provider) JOIN jobs ON jobs.id = job_id
+        WHERE turns.due_at = 5 AND samples.due_at = 5";
+    let waiting: Vec<bool> = sqlx::query_scalar(waiting)
+        .fetch_all(pool(&store))
+        .await
+        .unwrap();
+    assert_eq!(waiting, [true]);
+}
+
 /// The same of the outbox.
 fn outbox_statements(job: &str, account: &str) -> [Hot; 7] {
     [
