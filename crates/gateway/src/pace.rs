@@ -6,6 +6,7 @@ use futures::FutureExt as _;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tryon_core::time::Timestamp;
+use tryon_store::Work;
 
 use crate::app::App;
 
@@ -52,10 +53,10 @@ pub(crate) async fn rest(stop: &CancellationToken, bell: &Notify, pause: Duratio
     }
 }
 
-/// The time from `now` until something falls due, at most [`POLL`]. A store that cannot say is
-/// asked again after that.
-pub(crate) async fn until_due(app: &App, now: Timestamp) -> Duration {
-    match app.store.next_due(now).await {
+/// The time from `now` until some of this work falls due, at most [`POLL`]. A store that cannot say
+/// is asked again after that.
+pub(crate) async fn until_due(app: &App, work: Work, now: Timestamp) -> Duration {
+    match app.store.next_due(work, now).await {
         Ok(Some(due)) => due.since(app.clock.now()).min(POLL),
         Ok(None) | Err(_) => POLL,
     }

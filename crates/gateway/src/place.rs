@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tryon_core::id::AccountId;
-use tryon_store::StoreError;
+use tryon_store::{StoreError, Work};
 
 use crate::{
     app::App,
@@ -28,6 +28,7 @@ const STORE_PAUSE: Duration = Duration::from_secs(5);
 /// The places, and who holds how many.
 pub(crate) struct Places {
     app: Arc<App>,
+    work: Work,
     bell: fn(&Wake) -> &Notify,
     free: Arc<Semaphore>,
     per_account: usize,
@@ -35,10 +36,15 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// So many places, for work that this bell announces.
-    pub(crate) fn new(app: Arc<App>, count: usize, bell: fn(&Wake) -> &Notify) -> Arc<Self> {
+    /// So many places, for work of this kind, which this bell announces.
+    pub(crate) fn new(
+        app: Arc<App>,
+        count: usize,
+        (work, bell): (Work, fn(&Wake) -> &Notify),
+    ) -> Arc<Self> {
         Arc::new(Self {
             app,
+            work,
             bell,
             free: Arc::new(Semaphore::new(count)),
             per_account: count / SHARE,
@@ -67,7 +73,7 @@ impl Places {
                 }
                 Ok(None) => {
                     backoff.reset();
-                    until_due(&self.app, now).await
+                    until_due(&self.app, self.work, now).await
                 }
                 Err(error) => {
                     tracing::error!(error = %Chain(&error), "the store hands out no work");

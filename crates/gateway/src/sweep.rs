@@ -16,7 +16,7 @@ use tryon_core::{
     id::JobId,
     time::Timestamp,
 };
-use tryon_store::{Erasable, ExpiredLease, Node, NodeState, StoreError};
+use tryon_store::{Erasable, ExpiredLease, Node, NodeState, StoreError, Work};
 
 use crate::{
     app::App,
@@ -60,7 +60,10 @@ enum SweepError {
 /// Sweeps deadlines and pictures until it is told to stop.
 pub(crate) async fn run(outcomes: Outcomes, stop: CancellationToken) {
     let bell = &outcomes.app.wake.sweep;
-    repeat(&outcomes, &stop, bell, || sweep(&outcomes)).await;
+    repeat(&outcomes, (Work::Deadlines, bell), &stop, || {
+        sweep(&outcomes)
+    })
+    .await;
 }
 
 /// Sweeps leases until it is told to stop. Apart from the rest, because it waits for nodes to
@@ -68,15 +71,18 @@ pub(crate) async fn run(outcomes: Outcomes, stop: CancellationToken) {
 pub(crate) async fn run_leases(outcomes: Outcomes, stop: CancellationToken) {
     // Nobody rings: leases are known when they are given.
     let bell = Notify::new();
-    repeat(&outcomes, &stop, &bell, || sweep_leases(&outcomes)).await;
+    repeat(&outcomes, (Work::Leases, &bell), &stop, || {
+        sweep_leases(&outcomes)
+    })
+    .await;
 }
 
 /// Does rounds until it is told to stop: at once while there is more to do, otherwise when
 /// something falls due. While another gateway sweeps, it only asks for the turn.
 async fn repeat<F>(
     outcomes: &Outcomes,
+    (work, bell): (Work, &Notify),
     stop: &CancellationToken,
-    bell: &Notify,
     mut round: impl FnMut() -> F,
 ) where
     F: Future<Output = Result<bool, SweepError>>,
@@ -96,7 +102,7 @@ async fn repeat<F>(
             Ok(true) => continue,
             Ok(false) => {
                 backoff.reset();
-                until_due(&outcomes.app, now).await
+                until_due(&outcomes.app, work, now).await
             }
             Err(error) => {
                 tracing::error!(error = %Chain(&error), "what fell due is swept later");
@@ -296,7 +302,10 @@ async fn erase_outputs(app: &App, Erasable { job, keys }: &Erasable) -> Result<(
 pub(crate) async fn run_erasures(outcomes: Outcomes, stop: CancellationToken) {
     // Nobody rings: whoever asks for one works on it.
     let bell = Notify::new();
-    repeat(&outcomes, &stop, &bell, || sweep_erasures(&outcomes)).await;
+    repeat(&outcomes, (Work::Erasures, &bell), &stop, || {
+        sweep_erasures(&outcomes)
+    })
+    .await;
 }
 
 async fn sweep_erasures(outcomes: &Outcomes) -> Result<bool, SweepError> {

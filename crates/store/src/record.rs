@@ -558,3 +558,20 @@ pub enum Violation {
         account: AccountId,
     },
 }
+
+/// What falls due by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// A sample may be given out, or the hold of a node ends.
+    Dispatch,
+    /// The lease of an attempt runs out.
+    Leases,
+    /// A job has to have ended.
+    Deadlines,
+    /// The lease of a preparation runs out.
+    Preparation,
+    /// A message is to be sent.
+    Delivery,
+    /// An erasure goes on.
+    Erasures,
+}

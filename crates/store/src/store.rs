@@ -17,7 +17,7 @@ use crate::change::Changes;
 use crate::record::{
     Account, Assignment, Caller, Erasable, Erasure, ExpiredLease, Job, JobPage, Key, Lost,
     NewErasure, NewJob, NewKey, Node, NodeSpec, NodeState, Output, Pair, Preparation, Registered,
-    Settled, Submission, SweptNodes, Violation,
+    Settled, Submission, SweptNodes, Violation, Work,
 };
 use crate::webhook::{Webhook, WebhookClaim, WebhookPage, WebhookTry, WebhookVerdict};
 
@@ -389,9 +389,8 @@ pub trait Store: Send + Sync + 'static {
     /// A finished erasure was looked at again.
     async fn close_erasure(&self, id: ErasureId) -> Result<(), StoreError>;
 
-    /// When the next sample, message, lease (also that of a preparation), deadline or end of a
-    /// node's hold falls due after `now`, so that nobody polls for it.
-    async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
+    /// When the next work of this kind falls due after `now`, so that nobody polls for it.
+    async fn next_due(&self, work: Work, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 
     /// Whether this store is the one that sweeps, so that several gateways do not all do the same
     /// work. To be asked before each round, at least every ten seconds: of the stores on one

@@ -17,7 +17,7 @@ mod probe;
 use std::time::Duration;
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tryon_store::{Assignment, StoreError};
+use tryon_store::{Assignment, StoreError, Work};
 
 pub(crate) use self::{
     fleet::{Fleet, specs},
@@ -50,7 +50,7 @@ pub(crate) async fn run(outcomes: Outcomes, tasks: TaskTracker, stop: Cancellati
                 if more {
                     continue;
                 }
-                until_due(&outcomes.app, now).await
+                until_due(&outcomes.app, Work::Dispatch, now).await
             }
             Err(error) => {
                 tracing::error!(error = %Chain(&error), "due samples cannot be given to nodes");

@@ -24,7 +24,7 @@ use tryon_core::{
     error::JobError,
     id::{AccountId, JobId},
 };
-use tryon_store::{Pair, Preparation, StoreError};
+use tryon_store::{Pair, Preparation, StoreError, Work};
 
 use crate::{app::App, error::Chain, fetch::Fetcher, place::Places};
 
@@ -82,7 +82,11 @@ impl Drop for UnderWay {
 impl Preparer {
     pub(crate) fn new(app: Arc<App>, fetcher: Fetcher) -> Self {
         Self {
-            places: Places::new(Arc::clone(&app), PLACES, |wake| &wake.prepare),
+            places: Places::new(
+                Arc::clone(&app),
+                PLACES,
+                (Work::Preparation, |wake| &wake.prepare),
+            ),
             app,
             fetcher,
             under_way: Arc::default(),

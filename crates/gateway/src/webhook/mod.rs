@@ -21,7 +21,7 @@ use tryon_core::{
     id::{AccountId, JobId},
     time::Timestamp,
 };
-use tryon_store::{StoreError, WebhookAnswer, WebhookClaim, WebhookTry, WebhookVerdict};
+use tryon_store::{StoreError, WebhookAnswer, WebhookClaim, WebhookTry, WebhookVerdict, Work};
 
 use self::signature::Stamp;
 use crate::{
@@ -62,7 +62,11 @@ impl Messenger {
         let timeout = app.config.webhooks.timeout.duration();
         Ok(Self {
             poster: Poster::new(&app.config.fetch, timeout)?,
-            places: Places::new(Arc::clone(&app), PLACES, |wake| &wake.webhook),
+            places: Places::new(
+                Arc::clone(&app),
+                PLACES,
+                (Work::Delivery, |wake| &wake.webhook),
+            ),
             app,
         })
     }

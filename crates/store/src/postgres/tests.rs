@@ -8,7 +8,7 @@ use tryon_testkit::postgres::PostgresServer;
 
 use super::{PostgresStore, open::MIGRATIONS};
 use crate::{
-    Store as _, StoreError,
+    Store as _, StoreError, Work,
     sql::{
         dispatch, idempotency, job, key,
         schema::migrator,
@@ -141,7 +141,7 @@ async fn no_hot_statement_reads_a_whole_table() {
     let job = "'010101010101010101010101'";
     let account = "'010101010101010101010101'";
     let hash = r"'\x00'";
-    let hot: [Hot; 17] = [
+    let hot: [Hot; 15] = [
         (
             key::FIND_ACCOUNT.into(),
             format!("{hash}, 10"),
@@ -205,19 +205,9 @@ async fn no_hot_statement_reads_a_whole_table() {
             "10000, 20".into(),
             &["jobs_with_outputs", "samples_pkey"],
         ),
-        (
-            sweep::NEXT_DUE.into(),
-            "80000".into(),
-            &["samples_by_due", "samples_by_lease", "jobs_by_deadline"],
-        ),
-        (
-            sweep::NEXT_DUE.into(),
-            "80000".into(),
-            &["jobs_in_preparation", "nodes_by_hold"],
-        ),
     ];
     let outbox = outbox_statements(job, account);
-    for (statement, arguments, indices) in hot.into_iter().chain(outbox) {
+    for (statement, arguments, indices) in hot.into_iter().chain(outbox).chain(next_due()) {
         let statement = statement.postgres;
         let steps = plan(pool(&store), statement, &arguments).await;
         for index in indices {
@@ -250,6 +240,17 @@ async fn a_sample_of_an_older_gateway_waits_too() {
         .await
         .unwrap();
     assert_eq!(waiting, [true]);
+}
+
+/// The same of what says when loops go on.
+fn next_due() -> [Hot; 4] {
+    let kinds: [(Work, &[&str]); 4] = [
+        (Work::Dispatch, &["samples_by_due", "nodes_by_hold"]),
+        (Work::Leases, &["samples_by_lease"]),
+        (Work::Deadlines, &["jobs_by_deadline"]),
+        (Work::Preparation, &["jobs_in_preparation"]),
+    ];
+    kinds.map(|(work, indices)| (sweep::next_due_of(work).into(), "80000".into(), indices))
 }
 
 /// The same of the outbox.
@@ -286,7 +287,7 @@ fn outbox_statements(job: &str, account: &str) -> [Hot; 7] {
             &["webhooks_by_end"],
         ),
         (
-            sweep::NEXT_DUE.into(),
+            sweep::next_due_of(Work::Delivery).into(),
             "80000".into(),
             &["webhooks_to_deliver"],
         ),

@@ -29,7 +29,7 @@ use crate::{
     record::{
         Account, Assignment, Caller, Erasable, Erasure, ExpiredLease, Job, JobPage, Key, Lost,
         NewErasure, NewJob, NewKey, Node, NodeSpec, NodeState, Output, Pair, Preparation,
-        Registered, Settled, Submission, SweptNodes, Violation,
+        Registered, Settled, Submission, SweptNodes, Violation, Work,
     },
     store::{Store, StoreError, SubmitError},
     webhook::{Webhook, WebhookClaim, WebhookPage, WebhookTry, WebhookVerdict},
@@ -530,9 +530,9 @@ impl<S: SqlStore> Store for S {
         self.scrub().await
     }
 
-    async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    async fn next_due(&self, work: Work, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         self.pools()
-            .look(move |connection| Box::pin(sweep::next_due(connection, now)))
+            .look(move |connection| Box::pin(sweep::next_due(connection, work, now)))
             .await
     }
 

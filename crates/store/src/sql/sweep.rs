@@ -4,7 +4,7 @@ use tryon_core::{id::JobId, time::Timestamp};
 
 use super::statement::{Connection, query};
 use crate::{
-    record::{Erasable, ExpiredLease, Source},
+    record::{Erasable, ExpiredLease, Source, Work},
     row::{InputsRow, LeaseRow, OutputRow, parse},
     store::StoreError,
 };
@@ -40,20 +40,27 @@ const OUTPUTS_ERASED: &str = "
     UPDATE jobs SET outputs_erased_at = $2
     WHERE id = $1 AND ended_at IS NOT NULL AND outputs_erased_at IS NULL";
 
-pub(crate) const NEXT_DUE: &str = "
-    SELECT MIN(at) FROM (
-        SELECT MIN(due_at) AS at FROM samples WHERE due_at > $1
-        UNION ALL
-        SELECT MIN(lease_until) FROM samples WHERE lease_until > $1
-        UNION ALL
-        SELECT MIN(deadline) FROM jobs WHERE ended_at IS NULL AND deadline > $1
-        UNION ALL
-        SELECT MIN(preparation_lease) FROM jobs
-        WHERE state = 'accepted' AND preparation_lease > $1
-        UNION ALL
-        SELECT MIN(due_at) FROM webhooks WHERE due_at > $1
-        UNION ALL
-        SELECT MIN(hold_until) FROM nodes WHERE hold_until > 0 AND hold_until > $1) AS due";
+/// When the next of this kind falls due after a moment.
+pub(crate) const fn next_due_of(work: Work) -> &'static str {
+    match work {
+        Work::Dispatch => {
+            "SELECT MIN(at) FROM (
+                SELECT MIN(due_at) AS at FROM samples WHERE due_at > $1
+                UNION ALL
+                SELECT MIN(hold_until) FROM nodes WHERE hold_until > 0 AND hold_until > $1) AS due"
+        }
+        Work::Leases => "SELECT MIN(lease_until) FROM samples WHERE lease_until > $1",
+        Work::Deadlines => {
+            "SELECT MIN(deadline) FROM jobs WHERE ended_at IS NULL AND deadline > $1"
+        }
+        Work::Preparation => {
+            "SELECT MIN(preparation_lease) FROM jobs
+             WHERE state = 'accepted' AND preparation_lease > $1"
+        }
+        Work::Delivery => "SELECT MIN(due_at) FROM webhooks WHERE due_at > $1",
+        Work::Erasures => "SELECT MIN(due_at) FROM erasures WHERE due_at > $1",
+    }
+}
 
 pub(super) async fn list_expired_leases(
     connection: &mut Connection<'_>,
@@ -173,8 +180,10 @@ async fn mark(
 
 pub(super) async fn next_due(
     connection: &mut Connection<'_>,
+    work: Work,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
-    let (at,): (Option<i64>,) = query(NEXT_DUE).bind(now).fetch_one(connection).await?;
+    let next = query(next_due_of(work)).bind(now);
+    let (at,): (Option<i64>,) = next.fetch_one(connection).await?;
     Ok(at.map(Timestamp::from_millis))
 }

@@ -5,7 +5,7 @@ use tryon_core::{error::JobErrorCode, job::JobState};
 
 use super::{SqliteStore, open::MIGRATIONS};
 use crate::{
-    Store as _, StoreError,
+    Store as _, StoreError, Work,
     sql::{
         dispatch, erasure, idempotency, job, key, node, registration,
         schema::{known_version, migrator},
@@ -50,7 +50,7 @@ async fn plan(pool: &SqlitePool, statement: &'static str) -> Vec<String> {
 #[tokio::test]
 async fn no_hot_statement_reads_a_whole_table() {
     let store = open_memory().await;
-    let hot: [(Sql, &str); 39] = [
+    let hot: [(Sql, &str); 40] = [
         (key::FIND_ACCOUNT.into(), "api_keys"),
         (
             idempotency::FIND.into(),
@@ -82,18 +82,28 @@ async fn no_hot_statement_reads_a_whole_table() {
             "webhooks_of_account (account_id=? AND created_at<?)",
         ),
         (webhook::FORGET_URLS.into(), "webhooks_by_end"),
-        (sweep::NEXT_DUE.into(), "webhooks_to_deliver"),
+        (
+            sweep::next_due_of(Work::Delivery).into(),
+            "webhooks_to_deliver",
+        ),
         (erasure::CLAIM_OF_END_USER.into(), "jobs_of_end_user"),
         (erasure::LIST_CLAIMED.into(), "jobs_to_erase"),
         (erasure::FORGET_NAME.into(), "idempotency_keys_of_job"),
         (erasure::FINISH.into(), "jobs_of_end_user"),
         (erasure::LIST_DUE.into(), "erasures_by_due"),
         (erasure::LIST_ERASED.into(), "jobs_of_erasure"),
-        (sweep::NEXT_DUE.into(), "samples_by_due"),
-        (sweep::NEXT_DUE.into(), "samples_by_lease"),
-        (sweep::NEXT_DUE.into(), "jobs_by_deadline"),
-        (sweep::NEXT_DUE.into(), "jobs_in_preparation"),
-        (sweep::NEXT_DUE.into(), "nodes_by_hold"),
+        (sweep::next_due_of(Work::Dispatch).into(), "samples_by_due"),
+        (sweep::next_due_of(Work::Leases).into(), "samples_by_lease"),
+        (
+            sweep::next_due_of(Work::Deadlines).into(),
+            "jobs_by_deadline",
+        ),
+        (
+            sweep::next_due_of(Work::Preparation).into(),
+            "jobs_in_preparation",
+        ),
+        (sweep::next_due_of(Work::Dispatch).into(), "nodes_by_hold"),
+        (sweep::next_due_of(Work::Erasures).into(), "erasures_by_due"),
         (node::FIND.into(), "PRIMARY KEY (name=?)"),
         (node::FIND_AT_WORK.into(), "nodes_by_attempt"),
         (registration::COUNT_LAPSED.into(), "nodes_by_registration"),

@@ -6,7 +6,7 @@ use tryon_core::{
     job::{JobState, SampleState},
     task::TaskOptions,
 };
-use tryon_store::{Erasure, Idempotency, NewErasure, NewJob, Request, Store, Subject};
+use tryon_store::{Erasure, Idempotency, NewErasure, NewJob, Request, Store, Subject, Work};
 
 use crate::fixture::{
     RETENTION, account_id, at, dispatch, dispatch_one, error, inputs, job_id, make_account,
@@ -156,6 +156,8 @@ pub(super) async fn what_a_crash_left_is_known_and_falls_due(store: &dyn Store) 
     let job = submit(store, 1, 1).await;
     let id = begin(store, 1, Subject::Job(job), 2).await;
     assert_eq!(store.list_due_erasures(at(31), 9).await.unwrap(), []);
+    let next = store.next_due(Work::Erasures, at(31)).await.unwrap();
+    assert_eq!(next, Some(at(32)));
     assert_eq!(store.claim_erasure(id, 9, at(50)).await.unwrap(), [job]);
     let keys = |names: [&str; 2]| names.map(str::to_owned);
     let first = keys(["uploads/1/person", "outputs/1/0.1.png"]);

@@ -1,5 +1,8 @@
 use tryon_core::error::JobErrorCode::{Cancelled, PipelineError};
-use tryon_store::{Erasable, ExpiredLease, NewJob, Pair, Source, Store};
+use tryon_store::{
+    Erasable, ExpiredLease, NewJob, Pair, Source, Store,
+    Work::{Deadlines, Delivery, Dispatch, Erasures, Leases, Preparation},
+};
 
 use crate::fixture::{
     DEADLINE, at, dispatch, dispatched_job, error, inputs, job_id, new_job, output, prepare,
@@ -156,33 +159,43 @@ pub(super) async fn outputs_are_erasable_after_their_time(store: &dyn Store) {
 pub(super) async fn the_next_moment_is_known(store: &dyn Store) {
     rich_account(store, 10).await;
     let attempt = dispatched_job(store, 1, "a").await;
-    let next = async |second| store.next_due(at(second)).await.unwrap();
-    assert_eq!(next(1).await, Some(at(61)), "the lease");
-    assert_eq!(next(61).await, Some(at(DEADLINE)), "the deadline");
-    assert_eq!(next(DEADLINE).await, None);
+    let next = async |work, second| store.next_due(work, at(second)).await.unwrap();
+    assert_eq!(next(Leases, 1).await, Some(at(61)));
+    assert_eq!(next(Leases, 61).await, None);
+    assert_eq!(next(Deadlines, 1).await, Some(at(DEADLINE)));
+    assert_eq!(next(Deadlines, DEADLINE).await, None);
+    assert_eq!(next(Dispatch, 1).await, None);
 
     store.defer_attempt(attempt, at(30)).await.unwrap();
-    assert_eq!(next(1).await, Some(at(30)), "the sample");
-    assert_eq!(next(30).await, Some(at(DEADLINE)));
+    assert_eq!(next(Dispatch, 1).await, Some(at(30)), "the sample");
+    assert_eq!(next(Dispatch, 30).await, None);
+    assert_eq!(next(Leases, 1).await, None);
 
     store.hold_node("a", at(20)).await.unwrap();
-    assert_eq!(next(1).await, Some(at(20)), "the node");
+    assert_eq!(next(Dispatch, 1).await, Some(at(20)), "the node");
     submit(store, 2, 1).await;
+    assert_eq!(next(Preparation, 1).await, None);
     store
         .claim_preparation(at(2), at(15), &[])
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(next(1).await, Some(at(15)), "the preparation");
+    assert_eq!(next(Preparation, 1).await, Some(at(15)));
+}
+
+async fn assert_idle(store: &dyn Store) {
+    for work in [Dispatch, Leases, Deadlines, Preparation, Delivery, Erasures] {
+        assert_eq!(store.next_due(work, at(0)).await.unwrap(), None, "{work:?}");
+    }
 }
 
 pub(super) async fn nothing_is_due_in_an_idle_store(store: &dyn Store) {
-    assert_eq!(store.next_due(at(0)).await.unwrap(), None);
+    assert_idle(store).await;
     rich_account(store, 10).await;
     let attempt = dispatched_job(store, 1, "a").await;
     store
         .complete_sample(attempt, output("x"), at(2))
         .await
         .unwrap();
-    assert_eq!(store.next_due(at(0)).await.unwrap(), None);
+    assert_idle(store).await;
 }

@@ -7,7 +7,7 @@ use tryon_core::{
 };
 use tryon_store::{
     NewErasure, NewJob, Store, Subject, WEBHOOK_LIFE, Webhook, WebhookAnswer, WebhookClaim,
-    WebhookPage, WebhookState, WebhookTry, WebhookVerdict,
+    WebhookPage, WebhookState, WebhookTry, WebhookVerdict, Work,
 };
 
 use crate::fixture::{
@@ -108,7 +108,10 @@ pub(super) async fn the_message_that_is_due_longest_is_first(store: &dyn Store) 
     for number in 2..=3 {
         end(store, told(number, URL), number).await;
     }
-    assert_eq!(store.next_due(at(0)).await.unwrap(), Some(at(1)));
+    assert_eq!(
+        store.next_due(Work::Delivery, at(0)).await.unwrap(),
+        Some(at(1))
+    );
     let passed_over = store.claim_webhook(at(9), at(60), &[other]).await;
     assert_eq!(passed_over.unwrap().unwrap().job, job_id(2));
     assert_eq!(claim(store, 9).await.unwrap().job, job_id(1));
@@ -119,7 +122,10 @@ pub(super) async fn a_message_is_leased_and_tried_again(store: &dyn Store) {
     rich_account(store, 10).await;
     let id = end(store, told(1, URL), 1).await;
     assert_eq!(claim(store, 2).await.unwrap().number, 1);
-    assert_eq!(store.next_due(at(2)).await.unwrap(), Some(at(62)));
+    assert_eq!(
+        store.next_due(Work::Delivery, at(2)).await.unwrap(),
+        Some(at(62))
+    );
     assert_eq!(claim(store, 61).await, None);
     // Its sender was killed: the try counts.
     let again = claim(store, 62).await.unwrap();
