@@ -91,14 +91,22 @@ async fn erase_jobs(outcomes: &Outcomes, jobs: &[JobId]) -> Result<(), EraseErro
 
 async fn erase_job(outcomes: &Outcomes, job: JobId) -> Result<(), EraseError> {
     let app = &outcomes.app;
+    // Also before it ends: the sweep may then be the first to delete its inputs.
+    note_pictures(app, job).await?;
     cancel(outcomes, job).await?;
-    let pictures = app.blobs.list_job(job).await?;
-    let keys: Vec<_> = pictures.iter().map(ToString::to_string).collect();
-    app.store.note_pictures(job, &keys).await?;
+    note_pictures(app, job).await?;
     app.blobs.erase_job(job).await?;
     failpoint::reach("gateway::during-erasure").await;
     app.store.forget_job(job, app.clock.now()).await?;
     tracing::info!(%job, "erased");
+    Ok(())
+}
+
+/// Notes for the receipt which pictures there are, besides those that were noted.
+async fn note_pictures(app: &App, job: JobId) -> Result<(), EraseError> {
+    let pictures = app.blobs.list_job(job).await?;
+    let keys: Vec<_> = pictures.iter().map(ToString::to_string).collect();
+    app.store.note_pictures(job, &keys).await?;
     Ok(())
 }
 
