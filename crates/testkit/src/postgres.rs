@@ -31,6 +31,9 @@ max_connections = 200
 shared_buffers = 64MB
 ";
 
+/// Bytes of a page, of which its files and its log are made.
+const PAGE: u64 = 8192;
+
 /// How long a server that was killed may take to start again.
 const RESTART: Duration = Duration::from_secs(30);
 
@@ -112,6 +115,8 @@ impl PostgresServer {
             "--no-locale",
             "--no-sync",
             "--no-instructions",
+            // Files of a MiB: a disk that is full is met in them as well.
+            "--wal-segsize=1",
         ]);
         run("initdb", &mut command)?;
         let socket = format!("unix_socket_directories = '{}'", self.folder.display());
@@ -181,14 +186,54 @@ impl PostgresServer {
         self.signal(Signal::CONT);
     }
 
-    fn signal(&self, signal: Signal) {
-        if let Some(server) = self.process() {
-            let processes = children(server);
-            for process in std::iter::once(server).chain(processes) {
-                // One that is gone already needs no signal.
-                let _ = kill_process(process, signal);
+    /// Has nothing be written beyond this page of any file, as on a disk that is full: statements
+    /// fail, and where its log of changes cannot be written the server ends all connections, or
+    /// itself. No page is written in part, which a disk that is full does not do to one that is
+    /// there.
+    pub fn fill_disk(&self, pages: u64) {
+        self.limit_files(&(pages * PAGE).to_string());
+    }
+
+    /// Has it write again after [`PostgresServer::fill_disk`], and starts it where it ended.
+    pub fn empty_disk(&self) -> Result<(), PostgresError> {
+        self.limit_files("unlimited");
+        let begun = Instant::now();
+        loop {
+            // It leaves no file of its number where it ended by itself.
+            let ready = match self.process() {
+                Some(_) => self.execute("postgres", "SELECT 1"),
+                None => self.run(),
+            };
+            match ready {
+                Err(_) if begun.elapsed() < RESTART => thread::sleep(Duration::from_millis(50)),
+                outcome => return outcome,
             }
         }
+    }
+
+    /// Changes the limit on the size of files, which a running process has and which needs no file
+    /// system of one's own. It is changed by the server's own user: another may not, root neither
+    /// where it has not all of its powers.
+    fn limit_files(&self, bytes: &str) {
+        for process in self.processes() {
+            let mut command = self.command("prlimit");
+            command.arg(format!("--pid={}", process.as_raw_nonzero()));
+            // One that is gone already has no limits.
+            let _ = run("prlimit", command.arg(format!("--fsize={bytes}:")));
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        for process in self.processes() {
+            // One that is gone already needs no signal.
+            let _ = kill_process(process, signal);
+        }
+    }
+
+    /// The server, and then those that it started.
+    fn processes(&self) -> impl Iterator<Item = Pid> {
+        let server = self.process().into_iter();
+        server.flat_map(|server| std::iter::once(server).chain(children(server)))
     }
 
     /// Starts the server again, on what it had written.
@@ -225,7 +270,9 @@ impl PostgresServer {
     }
 
     fn command(&self, program: &str) -> Command {
-        let mut command = command_as(self.user, self.binaries.join(program));
+        let own = self.binaries.join(program);
+        let program = if own.is_file() { own } else { program.into() };
+        let mut command = command_as(self.user, program);
         command
             .current_dir(&self.folder)
             .env("PGHOST", &self.folder)
@@ -385,6 +432,18 @@ mod tests {
         let users = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65533::/:/bin/false\n";
         assert_eq!(find_entry(users, "nobody"), Some((65534, 65533)));
         assert_eq!(find_entry(users, "postgres"), None);
+    }
+
+    #[test]
+    fn a_server_without_room_refuses_and_goes_on_when_there_is_room() {
+        let server = PostgresServer::start().unwrap();
+        let url = server.create_database().unwrap();
+        let fill = "CREATE TABLE kept AS SELECT generate_series(1, 50000) AS id";
+        server.fill_disk(32);
+        let refused = server.execute(&url, fill);
+        assert!(refused.is_err(), "there is room");
+        server.empty_disk().unwrap();
+        server.execute(&url, fill).unwrap();
     }
 
     #[test]

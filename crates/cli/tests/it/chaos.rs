@@ -7,8 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
-use reqwest::blocking::{Client, RequestBuilder, Response};
+use reqwest::blocking::{Client, RequestBuilder};
 use rustix::process::Signal;
 use serde_json::Value;
 use tryon_testkit::postgres::PostgresServer;
@@ -37,17 +38,16 @@ impl Shopper {
             let request = self.http.post(format!("{}/api/v1/tryon/clothes", self.url));
             request.header("idempotency-key", name).json(body)
         };
-        let submitted: Value = self.persist(submit)?.json().unwrap();
+        let submitted: Value = serde_json::from_slice(&self.persist(submit)?).unwrap();
         let id = submitted["id"].as_str().ok_or("no id")?;
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
             let ask = || self.http.get(format!("{}/api/v1/status/{id}", self.url));
-            let status: Value = self.persist(ask)?.json().unwrap();
+            let status: Value = serde_json::from_slice(&self.persist(ask)?).unwrap();
             match status["status"].as_str() {
                 Some("completed") => {
                     let link = status["output"][0].as_str().ok_or("no output")?;
-                    let picture = self.persist(|| self.http.get(link))?.bytes();
-                    let picture = picture.map_err(|error| error.to_string())?;
+                    let picture = self.persist(|| self.http.get(link))?;
                     image::load_from_memory(&picture).map_err(|error| error.to_string())?;
                     return Ok(true);
                 }
@@ -58,12 +58,15 @@ impl Shopper {
         Err(format!("{id} does not end"))
     }
 
-    /// The answer, once there is one. A refusal is none to be asked for again.
-    fn persist(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, String> {
+    /// What the answer says, once there is a whole one. A refusal is none to be asked for again.
+    fn persist(&self, request: impl Fn() -> RequestBuilder) -> Result<Bytes, String> {
         let begun = Instant::now();
         loop {
             let problem = match request().bearer_auth(&self.key).send() {
-                Ok(answer) if answer.status() == 200 => return Ok(answer),
+                Ok(answer) if answer.status() == 200 => match answer.bytes() {
+                    Ok(body) => return Ok(body),
+                    Err(error) => format!("{error:?}"),
+                },
                 Ok(answer) if answer.status().is_client_error() => {
                     let status = answer.status();
                     return Err(format!("{status} {}", answer.text().unwrap_or_default()));
@@ -86,18 +89,24 @@ enum Fault {
     Database,
     /// A service is stopped for a while, and goes on.
     Stop(&'static str),
+    /// A service finds its disk full for a while.
+    Fill(&'static str),
     /// A service is killed wherever it is, and then once more at a point where it hurts.
     Kill(&'static str, &'static str),
 }
 
 /// Connections come to the second gateway while it is there.
-const FAULTS: [Fault; 17] = [
+const FAULTS: [Fault; 21] = [
     Fault::Database,
     Fault::Database,
     Fault::Database,
     Fault::Stop("gateway"),
     Fault::Stop("second"),
     Fault::Stop("node"),
+    Fault::Fill("gateway"),
+    Fault::Fill("second"),
+    Fault::Fill("node"),
+    Fault::Fill("node"),
     Fault::Kill("gateway", "gateway::after-202"),
     Fault::Kill("second", "gateway::after-blob"),
     Fault::Kill("second", "gateway::after-commit"),
@@ -135,6 +144,13 @@ fn harm(
             thread::sleep(3 * pause);
             stopped.signal(Signal::CONT);
             format!("the {victim} was stopped for {:?}", 3 * pause)
+        }
+        Fault::Fill(victim) => {
+            let filled = service(cluster, victim).as_ref().unwrap();
+            filled.limit_files(Some(0));
+            thread::sleep(3 * pause);
+            filled.limit_files(None);
+            format!("the disk of the {victim} was full for {:?}", 3 * pause)
         }
         Fault::Kill(victim, point) => {
             *service(cluster, victim) = None;

@@ -18,7 +18,7 @@ use tryon_blob::Folder;
 use tryon_store::{Job, JobPage, PostgresStore, SqliteStore, Store, StoreError};
 use tryon_testkit::object_store::ObjectStore;
 
-use crate::process::{PATIENCE, Service, example, fail, http, run, tryon};
+use crate::process::{PATIENCE, Service, example, fail, http, run, tryon_service};
 
 /// The processes and what they keep.
 pub(crate) struct Cluster {
@@ -114,7 +114,7 @@ impl Cluster {
 
     /// Starts one, which says `label` once it runs.
     fn start(&self, args: &[&str], label: &str, point: Option<&str>) -> Service {
-        let mut command = tryon(self.folder.path());
+        let mut command = tryon_service(self.folder.path());
         command.args(args).env("RUST_LOG", "error");
         command.envs(self.variables.iter().cloned());
         if !self.variables.is_empty() {

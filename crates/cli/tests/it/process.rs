@@ -9,7 +9,7 @@ use std::{
 };
 
 use reqwest::blocking::{Client, ClientBuilder};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
 /// How long anything is waited for before a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
@@ -18,6 +18,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 pub(crate) fn tryon(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tryon"));
     command.env_clear().current_dir(folder);
+    command
+}
+
+/// The same as a service whose writes fail where its files are limited: they would end it.
+pub(crate) fn tryon_service(folder: &Path) -> Command {
+    let mut command = Command::new("/bin/sh");
+    let start = ["-c", r#"trap '' XFSZ; exec "$0" "$@""#];
+    command.env_clear().current_dir(folder).args(start);
+    command.arg(env!("CARGO_BIN_EXE_tryon"));
     command
 }
 
@@ -113,8 +122,20 @@ impl Service {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Has it write nothing beyond this place of any file, in bytes, as on a disk that is full.
+    pub(crate) fn limit_files(&self, room: Option<u64>) {
+        let limit = Rlimit {
+            current: room,
+            maximum: getrlimit(Resource::Fsize).maximum,
+        };
+        prlimit(Some(self.pid()), Resource::Fsize, limit).unwrap();
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     /// Waits for its end and gives its status, or the signal that ended it as a negative number.

@@ -23,6 +23,11 @@ const JUMP: i64 = 4000;
 /// laboratory's time.
 const STANDSTILL: u64 = 2000;
 
+/// How many pages of each file the database may write when its disk is full: enough for the small
+/// ones without which it does not start, and not for a whole file of its log, which has 128.
+const MIN_ROOM: u64 = 8;
+const MAX_ROOM: u64 = 100;
+
 /// Has every node react to its offers as chance has it, until there is peace.
 pub(super) fn unleash(world: &World) {
     for node in &world.nodes {
@@ -84,7 +89,7 @@ fn misbehave(random: &mut StdRng) -> Option<Reaction> {
 /// Waits a moment and does one harm.
 pub(super) async fn inject(world: &World) {
     sleep(Duration::from_millis(world.draw(50))).await;
-    match world.draw(208) {
+    match world.draw(210) {
         0..150 => harm_way(world),
         150..165 => {
             let ways = world.ways.all();
@@ -108,7 +113,8 @@ pub(super) async fn inject(world: &World) {
         200..202 => freeze(world).await,
         202..204 => pause_database(world).await,
         204..206 => pause_redis(world).await,
-        _ => fill_bucket(world).await,
+        206..208 => fill_bucket(world).await,
+        _ => fill_database(world).await,
     }
     // What they remember of a long life is of no use to anybody.
     world
@@ -179,5 +185,12 @@ async fn fill_bucket(world: &World) {
     world.bucket.set_full(true);
     sleep(Duration::from_millis(world.draw(STANDSTILL))).await;
     world.bucket.set_full(false);
+    world.faults.fetch_add(1, Ordering::Relaxed);
+}
+
+async fn fill_database(world: &World) {
+    world.database.fill_disk(MIN_ROOM + world.draw(MAX_ROOM));
+    sleep(Duration::from_millis(world.draw(STANDSTILL))).await;
+    world.database.empty_disk().unwrap();
     world.faults.fetch_add(1, Ordering::Relaxed);
 }
