@@ -81,6 +81,8 @@ annoy &
 
 count() { if [ -f "$1" ]; then wc -l <"$1"; else echo 0; fi; }
 memory() { awk '/^VmRSS/ {printf "%.1f", $2 / 1024}' "/proc/$1/status"; }
+# Pictures come and go while they are counted.
+size() { du -sm "$1" 2>/dev/null | cut -f1 || true; }
 descriptors() { ls "/proc/$1/fd" | wc -l; }
 printf '%8s%12s%12s%12s%12s%12s%12s%12s%12s\n' minute pictures failed others \
     'service MiB' fds 'engine MiB' fds 'data MiB'
@@ -91,6 +93,6 @@ for minute in $(seq 0 "$minutes"); do
         $(($(count first.done) + $(count second.done))) \
         $(($(count first.failed) + $(count second.failed))) "$(count third.done)" \
         "$(memory $service)" "$(descriptors $service)" "$(memory "$engine")" \
-        "$(descriptors "$engine")" "$(du -sm data | cut -f1)"
+        "$(descriptors "$engine")" "$(size data)"
     [ "$minute" = "$minutes" ] || sleep 60
 done

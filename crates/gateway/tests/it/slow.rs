@@ -6,12 +6,14 @@ use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    time::sleep,
 };
+use tryon_blob::Folder;
 use tryon_core::{job::JobState, limit::Limits, time::Seconds};
 
 use crate::{
     host::Host,
-    stage::{Customer, GENEROUS, TestApp, clothes},
+    stage::{Customer, GENEROUS, TestApp, clothes, wait},
 };
 
 const SHORT: Seconds = Seconds::new(1);
@@ -224,4 +226,28 @@ async fn an_answer_comes_before_the_body_that_is_not_wanted() {
     assert!(said.starts_with("HTTP/1.1 429 "), "{said}");
     assert!(said.contains("OutOfCredits"), "{said}");
     assert!(said.to_lowercase().contains("connection: close"), "{said}");
+}
+
+#[tokio::test]
+async fn who_hangs_up_before_the_answer_leaves_no_picture_without_a_job() {
+    const CLIENTS: usize = 40;
+    let app = TestApp::start().await;
+    let body = clothes(json!({})).to_string();
+    let whole = head(&app.owner, body.len()) + &body;
+    for number in 0..CLIENTS {
+        let mut stream = connect(&app).await;
+        stream.write_all(whole.as_bytes()).await.unwrap();
+        // Some are gone at once, and some once the first picture is stored.
+        sleep(Duration::from_micros(200 * number as u64)).await;
+    }
+    let last = app.submit(json!({})).await;
+    app.wait_for_started(last).await;
+    wait("a job for each picture", async || {
+        let keys = app.pictures(Folder::Uploads).await;
+        let jobs = keys.iter().map(|key| app.store.find_job(key.job()));
+        let jobs = futures::future::join_all(jobs).await;
+        jobs.into_iter().all(|job| job.unwrap().is_some())
+    })
+    .await;
+    app.check_books().await;
 }

@@ -10,11 +10,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use futures::future::OptionFuture;
+use futures::{FutureExt as _, future::OptionFuture};
+use tracing::Instrument as _;
 use tryon_api::public::{ClothesRequest, HairstyleRequest, Submitted, TattooRequest};
 use tryon_blob::{Blobs, Key, Role};
 use tryon_core::{id::JobId, ledger::OutOfCredits, task::Task};
-use tryon_store::{Account, Idempotency, NewJob, Pair, Retention, Source, Submission, SubmitError};
+use tryon_store::{
+    Account, Idempotency, NewJob, Pair, Plan, Retention, Source, Submission, SubmitError,
+};
 use url::Url;
 
 use self::wanted::{Picture, Wanted};
@@ -93,7 +96,7 @@ pub(super) async fn submit_tattoo(
 }
 
 async fn submit(
-    app: &App,
+    app: &Arc<App>,
     account: &Account,
     task: Task,
     headers: &HeaderMap,
@@ -107,7 +110,7 @@ async fn submit(
     }
     let body = body::read(body, account, &app.config.limits, &app.bodies).await?;
     // The body's share of the memory is held until the pictures in it are stored.
-    let (bytes, _share) = body.into_parts();
+    let (bytes, share) = body.into_parts();
     let idempotency = name(task, key, &bytes).await?;
     if let (Some(known), Some(named)) = (known, &idempotency) {
         return replay(known, named);
@@ -123,13 +126,27 @@ async fn submit(
         refuse_readable(url, &app.config.fetch)?;
     }
     refuse_hopeless(account, wanted.samples)?;
+    let keep = keep(Arc::clone(app), account.clone(), plan, wanted, idempotency);
+    let keep = keep.inspect(move |_| drop(share)).in_current_span();
+    // A client that hangs up now must not leave pictures behind that no job has.
+    tokio::spawn(keep).await.map_err(ApiError::internal)?
+}
+
+/// Stores the pictures of a job, and accepts it.
+async fn keep(
+    app: Arc<App>,
+    account: Account,
+    plan: Plan,
+    wanted: Wanted,
+    idempotency: Option<Idempotency>,
+) -> Result<Accepted, ApiError> {
     let id = app.random.job_id();
     let sources = store_pictures(&app.blobs, id, &wanted.pictures).await?;
     failpoint::reach("gateway::after-blob").await;
     let job = NewJob {
         id,
         account: account.id,
-        seeds: seeds(app, &wanted),
+        seeds: seeds(&app, &wanted),
         request: wanted.request,
         plan,
         sources,
@@ -139,9 +156,9 @@ async fn submit(
         end_user: wanted
             .end_user
             .map(|name| erasure::digest(account.id, &name)),
-        retention: retention(&app.config.jobs, account),
+        retention: retention(&app.config.jobs, &account),
     };
-    accept(app, job).await
+    accept(&app, job).await
 }
 
 /// The job that answers a submission.
