@@ -23,22 +23,33 @@ need redis-server /usr/bin/redis-server /usr/local/bin/redis-server
 need postgresql /usr/lib/postgresql/*/bin/initdb "$(command -v initdb || true)"
 
 clients=target/clients
+mkdir -p "$clients"
+# Moved into place whole: an interrupted installation is not taken for a finished one.
+install() { # name command...: what the command puts into a folder, which it is told last
+    [ ! -d "$clients/$1" ] || return 0
+    rm -rf "${clients:?}/$1.part"
+    "${@:2}" "$clients/$1.part"
+    mv "$clients/$1.part" "$clients/$1"
+}
+python_packages() { # package... folder
+    python3 -m pip --version >/dev/null 2>&1 || {
+        echo "error: the client tests need Python with pip" >&2
+        echo "hint: apt-get install python3-pip" >&2
+        exit 1
+    }
+    python3 -m pip install --quiet --no-warn-script-location --root-user-action ignore \
+        --target "${@: -1}" "${@:1:$#-1}"
+}
+npm_package() { # package folder
+    need npm "$(command -v npm || true)"
+    mkdir -p "$2"
+    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$2" "$1" >/dev/null
+}
 for version in 0.1.0 1.1.0 2.0.0; do
-    if [ ! -d "$clients/$version/tryiton" ]; then
-        mkdir -p "$clients"
-        python3 -m pip --version >/dev/null 2>&1 || {
-            echo "error: the client tests need Python with pip" >&2
-            echo "hint: apt-get install python3-pip" >&2
-            exit 1
-        }
-        # Moved into place whole: an interrupted installation is not taken for a finished one.
-        rm -rf "$clients/$version.part"
-        python3 -m pip install --quiet --no-warn-script-location --root-user-action ignore \
-            --target "$clients/$version.part" "tryiton==$version" "requests==2.32.5"
-        rm -rf "${clients:?}/$version"
-        mv "$clients/$version.part" "$clients/$version"
-    fi
+    install "tryiton-$version" python_packages "tryiton==$version" requests==2.32.5
 done
+install fashn-python-0.9.0 python_packages fashn==0.9.0
+install fashn-npm-0.11.1 npm_package fashn@0.11.1
 export TRYON_TEST_CLIENTS="$PWD/$clients"
 
 if [ "${1-}" = faults ]; then

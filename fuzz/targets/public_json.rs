@@ -11,8 +11,10 @@ use tryon_core::task::{Task, TaskOptions};
 const LONGEST_REFUSAL: usize = 1000;
 
 fuzz_target!(|body: &[u8]| {
-    for task in Task::ALL.iter().copied() {
-        match public::parse(task, body) {
+    let tasks = Task::ALL.iter().map(|task| (*task, public::parse(*task, body)));
+    let run = (Task::Clothes, public::parse_run(body, None));
+    for (task, parsed) in tasks.chain([run]) {
+        match parsed {
             Ok(submission) => check(task, &submission),
             Err(fault) => {
                 let text = fault.to_string();

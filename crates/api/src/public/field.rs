@@ -1,12 +1,11 @@
 //! Readers of single fields, whose errors say what is needed and never repeat a long value.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
-use tryon_core::task::Region;
 
 /// A text, borrowed from the body where it holds no escapes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +21,6 @@ impl Text<'_> {
 /// A whole number from 0 up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Whole(pub u64);
-
-/// `{"x", "y", "w", "h"}`, not yet validated.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RegionField(pub Region);
 
 /// Refuses what a visitor does not take, in words of the wire and without the value.
 macro_rules! refuse {
@@ -44,7 +39,7 @@ macro_rules! refuse {
     };
 }
 
-/// The same for objects, which [`RegionField`] takes.
+/// The same for objects, which [`ObjectVisitor`] takes.
 macro_rules! refuse_map {
     ($needed:literal) => {
         fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
@@ -111,13 +106,17 @@ impl<'de> Deserialize<'de> for Whole {
     }
 }
 
-struct RegionVisitor;
+struct ObjectVisitor<T>(PhantomData<T>);
 
-impl<'de> Visitor<'de> for RegionVisitor {
-    type Value = RegionField;
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Option<T>;
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RegionField, A::Error> {
-        Region::deserialize(MapAccessDeserializer::new(map)).map(RegionField)
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Option<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Some)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Option<T>, E> {
+        Ok(None)
     }
 
     refuse! {
@@ -126,13 +125,15 @@ impl<'de> Visitor<'de> for RegionVisitor {
         visit_u64: u64 => "a number",
         visit_i64: i64 => "a number",
         visit_f64: f64 => "a number";
-        "an object with `x`, `y`, `w` and `h`"
+        "an object"
     }
 }
 
-impl<'de> Deserialize<'de> for RegionField {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // A struct would also be read from a list; clients send objects.
-        deserializer.deserialize_any(RegionVisitor)
-    }
+/// Reads a struct out of an object alone: it would also be read from a list.
+pub(super) fn object<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    deserializer.deserialize_any(ObjectVisitor(PhantomData))
 }

@@ -27,6 +27,7 @@
 mod answer;
 mod clothes;
 mod erasure;
+mod fashn;
 mod fault;
 mod field;
 mod hairstyle;
@@ -43,8 +44,12 @@ pub use self::{
         Deleted, DeletedColumns, DeletedPictures, ErasureStatus, Kept, Receipt, deleted_columns,
         kept,
     },
+    fashn::{
+        CreditTotalAnswer, CreditTotals, RunAnswer, RunInputs, RunRequest, RunState, RunStatus,
+        parse_run,
+    },
     fault::RequestFault,
-    field::{RegionField, Text, Whole},
+    field::{Text, Whole},
     hairstyle::HairstyleRequest,
     image::ImageSource,
     submission::{

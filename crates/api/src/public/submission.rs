@@ -41,6 +41,8 @@ pub struct Submission<'a> {
     pub webhook_url: Option<Url>,
     /// What the client calls the person that it is for.
     pub end_user: Option<String>,
+    /// Whether its outputs are given as base64 where that can be.
+    pub return_base64: bool,
     /// The person, face or body.
     pub person: ImageSource<'a>,
     /// The garment or design; a hairstyle has none.
@@ -65,12 +67,6 @@ pub const fn picture_fields(task: Task) -> (&'static str, &'static str) {
 
 /// Reads and checks the body of a request for `task`.
 pub fn parse(task: Task, body: &[u8]) -> Result<Submission<'_>, RequestFault> {
-    match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        None => return Err(RequestFault::Empty),
-        // A struct would also be read from a list.
-        Some(b'[') => return Err(RequestFault::NotObject),
-        Some(_) => {}
-    }
     match task {
         Task::Clothes => read::<ClothesRequest<'_>>(body)?.check(),
         Task::Hairstyle => read::<HairstyleRequest<'_>>(body)?.check(),
@@ -78,7 +74,14 @@ pub fn parse(task: Task, body: &[u8]) -> Result<Submission<'_>, RequestFault> {
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, RequestFault> {
+/// Reads a body, which is not checked then.
+pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, RequestFault> {
+    match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        None => return Err(RequestFault::Empty),
+        // A struct would also be read from a list.
+        Some(b'[') => return Err(RequestFault::NotObject),
+        Some(_) => {}
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let request = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();

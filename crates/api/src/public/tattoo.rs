@@ -5,7 +5,8 @@ use tryon_core::task::{Mode, ModerationLevel, OutputFormat, Region, TaskOptions}
 use utoipa::ToSchema;
 
 use super::{
-    ImageSource, RegionField, RequestFault, Submission, Text, Whole,
+    ImageSource, RequestFault, Submission, Text, Whole,
+    field::object,
     submission::{find_end_user, named, samples, words},
     webhook::webhook_url,
 };
@@ -27,9 +28,9 @@ pub struct TattooRequest<'a> {
     pub placement: Option<Text<'a>>,
     /// Where exactly: `x`, `y`, `w`, `h` as shares of the picture from its top left corner, 0–1,
     /// each side at least 0.06.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     #[schema(value_type = Option<Object>, example = json!({"x": 0.4, "y": 0.3, "w": 0.2, "h": 0.3}))]
-    pub region: Option<RegionField>,
+    pub region: Option<Region>,
     /// Pictures to make, 1 (default) to 4. Each costs one credit.
     #[serde(default)]
     #[schema(value_type = Option<u8>, minimum = 1, maximum = 4)]
@@ -58,8 +59,7 @@ impl<'a> TattooRequest<'a> {
     /// What is asked for, if all of it is right.
     pub fn check(self) -> Result<Submission<'a>, RequestFault> {
         let placement = words("placement", self.placement.as_ref())?;
-        let region = self.region.map(|RegionField(region)| region);
-        let region = region.map(Region::validate).transpose();
+        let region = self.region.map(Region::validate).transpose();
         let region = region.map_err(|error| RequestFault::wrong("region", &error))?;
         let format = self.output_format.as_ref();
         Ok(Submission {
@@ -71,6 +71,7 @@ impl<'a> TattooRequest<'a> {
             seed: self.seed.map(|Whole(seed)| seed),
             webhook_url: webhook_url(self.webhook_url.as_ref())?,
             end_user: find_end_user(self.end_user_id.as_ref())?,
+            return_base64: false,
             person: ImageSource::require("body_image", self.body_image)?,
             garment: Some(ImageSource::require("design_image", self.design_image)?),
         })

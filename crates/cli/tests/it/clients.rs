@@ -70,36 +70,46 @@ impl Stage {
                 self.folder.path().join("noise.png"),
                 example("tattoo-design.png"),
             ])
-            .env("PYTHONPATH", client(version))
-            .stderr(Stdio::inherit());
-        let output = command
-            .output()
-            .expect("python3 is needed: apt-get install python3");
-        assert!(
-            output.status.success(),
-            "tryiton {version}: {}",
-            output.status
-        );
-        let text = String::from_utf8(output.stdout).unwrap();
-        text.lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+            .env("PYTHONPATH", client(&format!("tryiton-{version}")));
+        lines(&mut command)
+    }
+
+    /// Runs the script against the published clients of the other dialect and gives its lines.
+    fn drive_fashn(&self, command: &mut Command, script: &str) -> Vec<Value> {
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
+        command
+            .arg(scripts.join(script))
+            .args([&self.url, &self.make_keys().to_string()])
+            .args([example("person-studio.jpg"), example("garment-tee.jpg")])
+            .arg(self.folder.path().join("noise.png"));
+        lines(command)
     }
 }
 
+/// What a script prints, a JSON object a line.
+fn lines(command: &mut Command) -> Vec<Value> {
+    let output = command.stderr(Stdio::inherit()).output();
+    let output = output.expect("it is installed by ./test.sh");
+    assert!(output.status.success(), "{command:?}: {}", output.status);
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
 /// Where the clients are installed, a folder a version.
-pub(crate) fn clients() -> PathBuf {
+fn clients() -> PathBuf {
     std::env::var_os("TRYON_TEST_CLIENTS")
         .expect("the published clients are needed: run ./test.sh, which installs them")
         .into()
 }
 
-/// Where one version is installed.
-fn client(version: &str) -> PathBuf {
-    let folder = clients().join(version);
+/// Where one is installed.
+pub(crate) fn client(name: &str) -> PathBuf {
+    let folder = clients().join(name);
     assert!(
-        folder.join("tryiton").is_dir(),
-        "`tryiton=={version}` is needed in `{}`: run ./test.sh, which installs it",
+        folder.is_dir(),
+        "`{}` is needed: run ./test.sh, which installs it",
         folder.display()
     );
     folder
@@ -157,4 +167,54 @@ fn every_published_client_works_and_sees_each_error_by_name() {
             "tryiton {version}"
         );
     }
+}
+
+/// What the published clients of FASHN's API must see.
+fn expected_of_fashn() -> Vec<Value> {
+    let credits =
+        |left: i64| json!({"case": "credits", "total": left, "subscription": 0, "on_demand": left});
+    let ended = |case: &str, more: Value| {
+        let mut line = json!({"case": case, "enqueued": true, "unknown": []});
+        let fields = line.as_object_mut().unwrap();
+        fields.extend(more.as_object().unwrap().clone());
+        line
+    };
+    let completed =
+        json!({"status": "completed", "outputs": 1, "credits_used": 1, "error_name": null});
+    let failed = |name: &str| {
+        let failed =
+            json!({"status": "failed", "outputs": 0, "credits_used": 0, "error_name": name});
+        ended(name, failed)
+    };
+    vec![
+        credits(5),
+        ended("completed", completed.clone()),
+        json!({"case": "linked", "png": true}),
+        ended("base64", completed),
+        json!({"case": "inline", "kind": "data:image/jpeg;base64", "jpeg": true}),
+        credits(3),
+        failed("ImageLoadError"),
+        failed("PoseError"),
+        refusal("UnauthorizedAccess", 401),
+        refusal("BadRequest for another model", 400),
+        refusal("BadRequest for a wrong mode", 400),
+        refusal("NotFound", 404),
+        refusal("OutOfCredits", 429),
+        refusal("ConcurrencyLimitExceeded", 429),
+        credits(3),
+    ]
+}
+
+#[test]
+fn the_published_clients_of_the_other_dialect_work_too() {
+    let stage = Stage::start();
+    let mut python = Command::new("python3");
+    python.env("PYTHONPATH", client("fashn-python-0.9.0"));
+    let lines = stage.drive_fashn(&mut python, "fashn_client.py");
+    assert_eq!(lines, expected_of_fashn(), "Python");
+    let mut node = Command::new("node");
+    let package = client("fashn-npm-0.11.1").join("node_modules/fashn");
+    node.env("FASHN_CLIENT", package);
+    let lines = stage.drive_fashn(&mut node, "fashn_client.mjs");
+    assert_eq!(lines, expected_of_fashn(), "JavaScript");
 }

@@ -140,7 +140,7 @@ fn a_published_client_is_served_by_the_diffusion_model() {
         .args(["once", &url, &json!({"main": key}).to_string()])
         .args([example("person-portrait.jpg"), example("garment-tee.jpg")])
         .args([&unused, &unused])
-        .env("PYTHONPATH", crate::clients::clients().join("2.0.0"))
+        .env("PYTHONPATH", crate::clients::client("tryiton-2.0.0"))
         .output()
         .expect("python3 is needed: apt-get install python3");
     assert!(output.status.success(), "{}", errors(&output));

@@ -19,6 +19,7 @@ mod cors;
 mod credit;
 mod erasure;
 mod extract;
+mod fashn;
 mod file;
 mod gate;
 mod health;
@@ -54,6 +55,12 @@ pub mod path {
     pub const ERASURE: &str = "/api/v1/erasures/{id}";
     /// Says what an account holds.
     pub const CREDITS: &str = "/api/v1/credits";
+    /// Submits a garment in FASHN's dialect.
+    pub const RUN: &str = "/v1/run";
+    /// Says in it how a job stands.
+    pub const RUN_STATUS: &str = "/v1/status/{id}";
+    /// Says in it what an account holds.
+    pub const CREDIT_TOTALS: &str = "/v1/credits";
     /// Says what webhooks are signed with.
     pub const WEBHOOK_SECRET: &str = "/api/v1/webhooks/secret";
     /// Lists the deliveries of webhooks.
@@ -74,7 +81,7 @@ pub mod path {
     pub const OPENAPI: &str = "/openapi.json";
 
     /// Every one of them.
-    pub const ALL: [&str; 18] = [
+    pub const ALL: [&str; 21] = [
         CLOTHES,
         FASHION,
         HAIRSTYLE,
@@ -85,6 +92,9 @@ pub mod path {
         END_USER,
         ERASURE,
         CREDITS,
+        RUN,
+        RUN_STATUS,
+        CREDIT_TOTALS,
         WEBHOOK_SECRET,
         DELIVERIES,
         DELIVERY,
@@ -130,6 +140,12 @@ pub(crate) fn router(outcomes: &Outcomes) -> Router {
         .route(
             path::CREDITS,
             keyed(Scope::Credits, get(credit::get_credits)),
+        )
+        .route(path::RUN, keyed(Scope::Submit, post(fashn::run)))
+        .route(path::RUN_STATUS, keyed(Scope::Status, get(fashn::get_run)))
+        .route(
+            path::CREDIT_TOTALS,
+            keyed(Scope::Credits, get(fashn::get_credit_totals)),
         )
         .route(
             path::WEBHOOK_SECRET,

@@ -15,7 +15,7 @@ use utoipa::{
     },
 };
 
-use super::{credit, erasure, file, health, path, status, submit, webhook};
+use super::{credit, erasure, fashn, file, health, path, status, submit, webhook};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -34,6 +34,9 @@ use super::{credit, erasure, file, health, path, status, submit, webhook};
         erasure::delete_end_user,
         erasure::get_erasure,
         credit::get_credits,
+        fashn::run,
+        fashn::get_run,
+        fashn::get_credit_totals,
         webhook::get_webhook_secret,
         webhook::list_deliveries,
         webhook::get_delivery,
@@ -49,6 +52,7 @@ use super::{credit, erasure, file, health, path, status, submit, webhook};
         (name = "jobs", description = "Following jobs"),
         (name = "erasure", description = "Forgetting people"),
         (name = "credits", description = "What jobs are paid with"),
+        (name = "fashn", description = "The same in the dialect of FASHN's API"),
         (name = "webhooks", description = "Being told of jobs' ends"),
         (name = "files", description = "What jobs delivered"),
         (name = "health", description = "For whoever runs the gateway"),

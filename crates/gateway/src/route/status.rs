@@ -33,54 +33,54 @@ pub(super) async fn get_status(
     Extension(caller): Extension<Caller>,
     UrlPath(id): UrlPath<String>,
 ) -> Result<Json<StatusAnswer>, ApiError> {
+    let job = find_own(&app, &caller, &id).await?;
+    Ok(Json(describe(&app, &job)?))
+}
+
+/// The caller's job of this id.
+pub(super) async fn find_own(app: &App, caller: &Caller, id: &str) -> Result<Job, ApiError> {
     let absent = || ApiError::not_found("you have no job of this id");
     // What is not shaped like an id names no job.
     let id: JobId = id.parse().map_err(|_| absent())?;
     let job = app.store.find_job(id).await?;
-    let job = job
-        .filter(|job| job.account == caller.account.id)
-        .ok_or_else(absent)?;
-    Ok(Json(describe(&app, job)?))
+    job.filter(|job| job.account == caller.account.id)
+        .ok_or_else(absent)
 }
 
 /// What is told of a job.
-pub(crate) fn describe(app: &App, job: Job) -> Result<StatusAnswer, StoreError> {
+pub(crate) fn describe(app: &App, job: &Job) -> Result<StatusAnswer, StoreError> {
     match job.state {
         JobState::Accepted | JobState::Prepared | JobState::Running => {
             Ok(StatusAnswer::processing(job.id))
         }
-        JobState::Completed => Ok(StatusAnswer::completed(job.id, links(app, &job)?)),
-        JobState::Failed => {
-            let unknown = || JobError::new(JobErrorCode::PipelineError, "the job was not run");
-            Ok(StatusAnswer::failed(
-                job.id,
-                job.error.unwrap_or_else(unknown),
-            ))
-        }
+        JobState::Completed => Ok(StatusAnswer::completed(job.id, links(app, job)?)),
+        JobState::Failed => Ok(StatusAnswer::failed(job.id, failure(job))),
     }
+}
+
+/// Why it failed.
+pub(super) fn failure(job: &Job) -> JobError {
+    let unknown = || JobError::new(JobErrorCode::PipelineError, "the job was not run");
+    job.error.clone().unwrap_or_else(unknown)
 }
 
 /// Links to the pictures that were delivered, in the order of their samples. They are the same
 /// each time, and stay in the answer when they have expired: what a job delivered does not change.
-fn links(app: &App, job: &Job) -> Result<Vec<String>, StoreError> {
+pub(super) fn links(app: &App, job: &Job) -> Result<Vec<String>, StoreError> {
     let ended_at = job.ended_at.unwrap_or(job.deadline);
     let expires_at = ended_at + job.retention.longest;
     let base = app.config.server.link_base();
-    let outputs = job
-        .samples
-        .iter()
-        .filter_map(|sample| sample.output.as_ref());
-    outputs
-        .map(|output| {
-            let key: Key = output.key.parse().map_err(|error| StoreError::Corrupt {
-                column: "samples.output",
-                source: Box::new(error),
-            })?;
-            Ok(format!(
-                "{base}{}{}",
-                path::FILES,
-                app.links.sign(&key, expires_at)
-            ))
+    let link = |key| format!("{base}{}{}", path::FILES, app.links.sign(&key, expires_at));
+    outputs(job).map(|key| key.map(link)).collect()
+}
+
+/// Where the pictures are that were delivered, in the order of their samples.
+pub(super) fn outputs(job: &Job) -> impl Iterator<Item = Result<Key, StoreError>> {
+    let outputs = job.samples.iter().filter_map(|it| it.output.as_ref());
+    outputs.map(|output| {
+        output.key.parse().map_err(|error| StoreError::Corrupt {
+            column: "samples.output",
+            source: Box::new(error),
         })
-        .collect()
+    })
 }

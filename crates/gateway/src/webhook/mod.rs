@@ -138,7 +138,7 @@ impl Messenger {
     /// What the status route answers.
     async fn write(&self, job: JobId) -> Result<Bytes, SendError> {
         let found = self.app.store.find_job(job).await?;
-        let answer = status::describe(&self.app, found.ok_or(SendError::NoJob)?)?;
+        let answer = status::describe(&self.app, &found.ok_or(SendError::NoJob)?)?;
         Ok(serde_json::to_vec(&answer)?.into())
     }
 

@@ -9,6 +9,7 @@ mod contract;
 mod credit;
 mod dispatch;
 mod erasure;
+mod fashn;
 mod fetch;
 mod field;
 mod guard;

@@ -11,12 +11,16 @@ use crate::stage::{Answer, Customer, TestApp, clothes, result};
 const UNKNOWN: &str = "64b7f1a9d9a3b8e5c7f9a123";
 
 /// Every route that needs a key, and the scope that opens it.
-fn routes() -> [(Method, String, Scope); 14] {
+fn routes() -> [(Method, String, Scope); 17] {
     let get = |path: &str, scope| (Method::GET, format!("/api/v1{path}"), scope);
     let post = |path: &str, scope| (Method::POST, format!("/api/v1{path}"), scope);
     let delete = |path: &str, scope| (Method::DELETE, format!("/api/v1{path}"), scope);
     let job = |path: &str| format!("{path}{UNKNOWN}");
+    let fashn = |method, path: &str, scope| (method, format!("/v1{path}"), scope);
     [
+        fashn(Method::POST, "/run", Scope::Submit),
+        fashn(Method::GET, &job("/status/"), Scope::Status),
+        fashn(Method::GET, "/credits", Scope::Credits),
         post("/tryon/clothes", Scope::Submit),
         post("/tryon/fashion", Scope::Submit),
         post("/tryon/hairstyle", Scope::Submit),

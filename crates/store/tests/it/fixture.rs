@@ -85,6 +85,7 @@ pub(crate) fn request() -> Request {
         mode: Mode::Balanced,
         output_format: OutputFormat::Png,
         moderation: ModerationLevel::Permissive,
+        return_base64: false,
     }
 }
 

@@ -8,9 +8,8 @@ use axum::http::{HeaderMap, HeaderName};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
-use tryon_core::task::Task;
 
-use super::wanted::SMALL;
+use super::{Form, wanted::SMALL};
 use crate::error::ApiError;
 
 /// The client's name for a submission.
@@ -41,10 +40,11 @@ pub(super) fn read_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> 
 }
 
 /// What tells one request of an account from another.
-pub(super) async fn digest(task: Task, body: Bytes) -> Result<[u8; 32], ApiError> {
+pub(super) async fn digest(form: &Form, body: Bytes) -> Result<[u8; 32], ApiError> {
     let small = body.len() <= SMALL;
+    let name = form.name();
     let digest = move || {
-        let hash = Sha256::new_with_prefix(task.as_str());
+        let hash = Sha256::new_with_prefix(&*name);
         hash.chain_update(b"\n")
             .chain_update(&body)
             .finalize()
@@ -59,6 +59,7 @@ pub(super) async fn digest(task: Task, body: Bytes) -> Result<[u8; 32], ApiError
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
+    use tryon_core::task::Task;
 
     use super::*;
 
@@ -85,10 +86,18 @@ mod tests {
     async fn a_digest_is_of_the_task_and_every_byte() {
         let large = |last| Bytes::from([vec![0; SMALL], vec![last]].concat());
         let mut seen = std::collections::HashSet::new();
-        for task in [Task::Clothes, Task::Tattoo] {
+        let run = |url: Option<&str>| Form::Run {
+            webhook_url: url.map(str::to_owned),
+        };
+        for form in [
+            Form::Task(Task::Clothes),
+            Form::Task(Task::Tattoo),
+            run(None),
+            run(Some("https://a.example")),
+        ] {
             for body in [Bytes::new(), Bytes::from_static(b"{}"), large(0), large(1)] {
-                let first = digest(task, body.clone()).await.unwrap();
-                assert_eq!(first, digest(task, body).await.unwrap());
+                let first = digest(&form, body.clone()).await.unwrap();
+                assert_eq!(first, digest(&form, body).await.unwrap());
                 assert!(seen.insert(first));
             }
         }

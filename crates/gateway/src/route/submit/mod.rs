@@ -1,6 +1,6 @@
 //! Accepting jobs.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Json,
@@ -11,8 +11,11 @@ use axum::{
 };
 use bytes::Bytes;
 use futures::{FutureExt as _, future::OptionFuture};
+use serde::Serialize;
 use tracing::Instrument as _;
-use tryon_api::public::{ClothesRequest, HairstyleRequest, Submitted, TattooRequest};
+use tryon_api::public::{
+    self, ClothesRequest, HairstyleRequest, RequestFault, Submitted, TattooRequest,
+};
 use tryon_blob::{Blobs, Key, Role};
 use tryon_core::{id::JobId, ledger::OutOfCredits, task::Task};
 use tryon_store::{
@@ -35,7 +38,7 @@ pub(crate) mod idempotency;
 mod wanted;
 
 /// What the reference says of the client's name for a submission.
-const NAMED: &str = "1 to 255 printable ASCII characters that name this submission. Sent again with \
+pub(super) const NAMED: &str = "1 to 255 printable ASCII characters that name this submission. Sent again with \
                      the same body within 24 hours it is answered with the same job.";
 
 /// Puts a garment or accessory on a person.
@@ -54,7 +57,14 @@ pub(super) async fn submit_clothes(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Accepted, ApiError> {
-    submit(&app, &caller.account, Task::Clothes, &headers, body).await
+    submit(
+        &app,
+        &caller.account,
+        Form::Task(Task::Clothes),
+        &headers,
+        body,
+    )
+    .await
 }
 
 /// Puts a haircut on a face.
@@ -73,7 +83,14 @@ pub(super) async fn submit_hairstyle(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Accepted, ApiError> {
-    submit(&app, &caller.account, Task::Hairstyle, &headers, body).await
+    submit(
+        &app,
+        &caller.account,
+        Form::Task(Task::Hairstyle),
+        &headers,
+        body,
+    )
+    .await
 }
 
 /// Puts a design on skin.
@@ -92,13 +109,56 @@ pub(super) async fn submit_tattoo(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Accepted, ApiError> {
-    submit(&app, &caller.account, Task::Tattoo, &headers, body).await
+    submit(
+        &app,
+        &caller.account,
+        Form::Task(Task::Tattoo),
+        &headers,
+        body,
+    )
+    .await
 }
 
-async fn submit(
+/// What a body is read as.
+#[derive(Debug)]
+pub(super) enum Form {
+    /// A request for this task.
+    Task(Task),
+    /// One of the other dialect, which tells the webhook's address beside the body.
+    Run {
+        /// It, not looked at yet.
+        webhook_url: Option<String>,
+    },
+}
+
+impl Form {
+    const fn task(&self) -> Task {
+        match self {
+            Self::Task(task) => *task,
+            Self::Run { .. } => Task::Clothes,
+        }
+    }
+
+    /// What tells the same body in two forms apart.
+    fn name(&self) -> Cow<'static, str> {
+        match self {
+            Self::Task(task) => task.as_str().into(),
+            Self::Run { webhook_url } => format!("run {webhook_url:?}").into(),
+        }
+    }
+
+    fn parse<'a>(&'a self, body: &'a [u8]) -> Result<public::Submission<'a>, RequestFault> {
+        match self {
+            Self::Task(task) => public::parse(*task, body),
+            Self::Run { webhook_url } => public::parse_run(body, webhook_url.as_deref()),
+        }
+    }
+}
+
+pub(super) async fn submit(
     app: &Arc<App>,
     account: &Account,
-    task: Task,
+    form: Form,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Accepted, ApiError> {
@@ -111,11 +171,12 @@ async fn submit(
     let body = body::read(body, account, &app.config.limits, &app.bodies).await?;
     // The body's share of the memory is held until the pictures in it are stored.
     let (bytes, share) = body.into_parts();
-    let idempotency = name(task, key, &bytes).await?;
+    let idempotency = name(&form, key, &bytes).await?;
     if let (Some(known), Some(named)) = (known, &idempotency) {
         return replay(known, named);
     }
-    let wanted = wanted::read(task, bytes, app.config.limits.picture_bytes).await?;
+    let task = form.task();
+    let wanted = wanted::read(form, bytes, app.config.limits.picture_bytes).await?;
     let mode = wanted.request.mode;
     let plan = find_plan(&app.config.tasks, task, mode).ok_or_else(|| {
         let reason =
@@ -167,10 +228,17 @@ pub(super) struct Accepted {
     replayed: bool,
 }
 
+impl Accepted {
+    /// The answer with this body.
+    pub(super) fn answer<T: From<JobId> + Serialize>(self) -> Response {
+        let replayed = self.replayed.then_some([(idempotency::REPLAYED, "true")]);
+        (replayed, Json(T::from(self.id))).into_response()
+    }
+}
+
 impl IntoResponse for Accepted {
     fn into_response(self) -> Response {
-        let replayed = self.replayed.then_some([(idempotency::REPLAYED, "true")]);
-        (replayed, Json(Submitted::from(self.id))).into_response()
+        self.answer::<Submitted>()
     }
 }
 
@@ -185,12 +253,12 @@ async fn find_known(
 }
 
 async fn name(
-    task: Task,
+    form: &Form,
     key: Option<String>,
     body: &Bytes,
 ) -> Result<Option<Idempotency>, ApiError> {
     let Some(key) = key else { return Ok(None) };
-    let request = idempotency::digest(task, body.clone()).await?;
+    let request = idempotency::digest(form, body.clone()).await?;
     Ok(Some(Idempotency { key, request }))
 }
 

@@ -9,11 +9,11 @@ use base64::{
 };
 use bytes::Bytes;
 use tokio::task::spawn_blocking;
-use tryon_api::public::{self, ImageSource, Submission};
-use tryon_core::task::Task;
+use tryon_api::public::{ImageSource, Submission};
 use tryon_store::{Pair, Request};
 use url::Url;
 
+use super::Form;
 use crate::error::ApiError;
 
 /// Bodies up to this many bytes are read where they are, larger ones on a thread that may block.
@@ -53,12 +53,12 @@ pub(super) struct Wanted {
 
 /// Reads a body whose pictures have at most `picture_limit` bytes each.
 pub(super) async fn read(
-    task: Task,
+    form: Form,
     body: Bytes,
     picture_limit: usize,
 ) -> Result<Wanted, ApiError> {
     let small = body.len() <= SMALL;
-    let want = move || want(public::parse(task, &body)?, picture_limit);
+    let want = move || want(form.parse(&body)?, picture_limit);
     if small {
         return want();
     }
@@ -77,6 +77,7 @@ fn want(submission: Submission<'_>, picture_limit: usize) -> Result<Wanted, ApiE
         mode: submission.mode,
         output_format: submission.output_format,
         moderation: submission.moderation,
+        return_base64: submission.return_base64,
     };
     let (samples, seed) = (submission.samples, submission.seed);
     let webhook_url = submission.webhook_url;
