@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs every test, or with `faults [N]` the fault laboratory alone until it has injected N faults,
 # 2,000 where that is not said. Installs what the tests need and the machine lacks: servers that the
-# tests start for themselves, and the published Python clients of the public API, unchanged, each
-# version in a folder of its own.
+# tests start for themselves, and the published clients of the public API, unchanged, each version in
+# a folder of its own.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -22,6 +22,12 @@ need() { # package file...: one of the files is there once the package is instal
 need redis-server /usr/bin/redis-server /usr/local/bin/redis-server
 need postgresql /usr/lib/postgresql/*/bin/initdb "$(command -v initdb || true)"
 
+if [ "${1-}" = faults ]; then
+    export TRYON_TEST_FAULTS="${2-2000}"
+    exec cargo test --package tryon-gateway --test it --quiet -- --nocapture lab::
+fi
+
+need npm "$(command -v npm || true)"
 clients=target/clients
 mkdir -p "$clients"
 # Moved into place whole: an interrupted installation is not taken for a finished one.
@@ -41,9 +47,8 @@ python_packages() { # package... folder
         --target "${@: -1}" "${@:1:$#-1}"
 }
 npm_package() { # package folder
-    need npm "$(command -v npm || true)"
     mkdir -p "$2"
-    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$2" "$1" >/dev/null
+    npm install --loglevel=error --no-audit --no-fund --ignore-scripts --prefix "$2" "$1" >/dev/null
 }
 for version in 0.1.0 1.1.0 2.0.0; do
     install "tryiton-$version" python_packages "tryiton==$version" requests==2.32.5
@@ -51,10 +56,5 @@ done
 install fashn-python-0.9.0 python_packages fashn==0.9.0
 install fashn-npm-0.11.1 npm_package fashn@0.11.1
 export TRYON_TEST_CLIENTS="$PWD/$clients"
-
-if [ "${1-}" = faults ]; then
-    export TRYON_TEST_FAULTS="${2-2000}"
-    exec cargo test --package tryon-gateway --test it --quiet -- --nocapture lab::
-fi
 export TRYON_TEST_FAULTS=2000
 cargo test --workspace --quiet "$@"

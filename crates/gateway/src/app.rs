@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tryon_blob::{Blobs, LinkSigner};
 use tryon_store::Store;
 
@@ -44,6 +44,8 @@ pub struct App {
     pub(crate) results: BodyBudget,
     /// Where pictures are decoded and encoded.
     pub(crate) darkroom: Darkroom,
+    /// Submissions that are being accepted, which go on where their client hangs up.
+    pub(crate) submissions: TaskTracker,
     /// Cancelled when the gateway is told to end: it is not ready any more.
     pub(crate) draining: CancellationToken,
 }
@@ -57,6 +59,7 @@ impl App {
             results: BodyBudget::for_results(&config.limits),
             strangers: Strangers::new(config.limits.failures_per_minute),
             darkroom: Darkroom::default(),
+            submissions: TaskTracker::new(),
             draining: CancellationToken::new(),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),

@@ -261,7 +261,9 @@ impl Gateway {
         self.stop_public.cancel();
         let within = self.app.config.limits.shutdown.duration();
         let (ended, _) = tokio::join!(timeout(within, self.tasks.wait()), &mut self.public);
-        if ended.is_err() {
+        self.app.submissions.close();
+        let accepted = timeout(within, self.app.submissions.wait()).await;
+        if ended.is_err() || accepted.is_err() {
             tracing::warn!("work was still under way when the time to end was over");
         }
         self.stop_internal.cancel();

@@ -140,9 +140,6 @@ pub struct Request {
     pub output_format: OutputFormat,
     /// How strictly to moderate.
     pub moderation: ModerationLevel,
-    /// Whether its outputs are told as base64 where that can be.
-    #[serde(default)]
-    pub return_base64: bool,
 }
 
 /// How long a submission is known by what its client called it.

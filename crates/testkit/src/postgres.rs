@@ -5,6 +5,7 @@
 //! however that ends: a shell waits for the pipe between them to break.
 
 use std::{
+    collections::HashSet,
     env, fs, io,
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
@@ -215,7 +216,10 @@ impl PostgresServer {
     /// system of one's own. It is changed by the server's own user: another may not, root neither
     /// where it has not all of its powers.
     fn limit_files(&self, bytes: &str) {
-        for process in self.processes() {
+        let mut limited = HashSet::new();
+        // One that was started while the server still had the other limit has that too.
+        while let Some(process) = self.processes().find(|it| !limited.contains(it)) {
+            limited.insert(process);
             let mut command = self.command("prlimit");
             command.arg(format!("--pid={}", process.as_raw_nonzero()));
             // One that is gone already has no limits.

@@ -95,7 +95,6 @@ impl<'a> ClothesRequest<'a> {
             seed: self.seed.map(|Whole(seed)| seed),
             webhook_url: webhook_url(self.webhook_url.as_ref())?,
             end_user: find_end_user(self.end_user_id.as_ref())?,
-            return_base64: false,
             person: ImageSource::require("model_image", self.model_image)?,
             garment: Some(ImageSource::require("garment_image", self.garment_image)?),
         })

@@ -36,10 +36,14 @@ pub struct RunInputs<'a> {
     #[serde(borrow, default)]
     #[schema(value_type = String, required = true, example = "https://example.org/shirt.jpg")]
     pub garment_image: Option<Text<'a>>,
-    /// `auto` (default), `tops`, `bottoms` or `one-pieces`.
+    /// `auto` (default), `tops`, `bottoms`, `one-pieces`, or one of the other dialect's.
     #[serde(borrow, default)]
     #[schema(value_type = Option<String>, example = "tops")]
     pub category: Option<Text<'a>>,
+    /// The finer kind, which some of the other dialect's categories need.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>)]
+    pub subcategory: Option<Text<'a>>,
     /// `performance`, `balanced` (default) or `quality`.
     #[serde(borrow, default)]
     #[schema(value_type = Option<String>, example = "balanced")]
@@ -60,6 +64,11 @@ pub struct RunInputs<'a> {
     #[serde(default)]
     #[schema(value_type = Option<u64>, example = 42)]
     pub seed: Option<Whole>,
+    /// What you call the person that it is for, 1 to 255 characters: by it all that there is of them
+    /// can be erased. It is not kept as it is.
+    #[serde(borrow, default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 255, example = "customer-1042")]
+    pub end_user_id: Option<Text<'a>>,
     /// Whether the person need not be segmented first (default `true`).
     #[serde(default)]
     pub segmentation_free: Option<bool>,
@@ -67,8 +76,7 @@ pub struct RunInputs<'a> {
     #[serde(borrow, default)]
     #[schema(value_type = Option<String>, example = "auto")]
     pub garment_photo_type: Option<Text<'a>>,
-    /// Whether the outputs are given as `data:image/…;base64,…` instead of as links (default
-    /// `false`).
+    /// Outputs are given as links: `true` is refused.
     #[serde(default)]
     pub return_base64: Option<bool>,
 }
@@ -78,7 +86,7 @@ pub fn parse_run<'a>(
     body: &'a [u8],
     webhook_url: Option<&'a str>,
 ) -> Result<Submission<'a>, RequestFault> {
-    let run: RunRequest<'a> = read(body)?;
+    let run: RunRequest<'a> = read(body).map_err(unprefixed)?;
     let missing = |field, reason| RequestFault::Missing { field, reason };
     match run.model_name.as_ref().and_then(Text::filled) {
         Some(MODEL) => {}
@@ -96,21 +104,35 @@ pub fn parse_run<'a>(
         model_image: inputs.model_image,
         garment_image: inputs.garment_image,
         category: inputs.category,
-        subcategory: None,
+        subcategory: inputs.subcategory,
         mode: inputs.mode,
         num_samples: inputs.num_samples,
         output_format: inputs.output_format,
         moderation_level: inputs.moderation_level,
         seed: inputs.seed,
-        end_user_id: None,
+        end_user_id: inputs.end_user_id,
         segmentation_free: inputs.segmentation_free,
         garment_photo_type: inputs.garment_photo_type,
         webhook_url: webhook_url.map(|url| Text(url.into())),
     };
-    Ok(Submission {
-        return_base64: inputs.return_base64.unwrap_or_default(),
-        ..request.check()?
-    })
+    if inputs.return_base64 == Some(true) {
+        let reason = "outputs are given as links here: leave it out, and where none may be kept have \
+                      the account's outputs erased once they are downloaded";
+        return Err(RequestFault::wrong("return_base64", &reason));
+    }
+    request.check()
+}
+
+/// A fault of an input under the name that the other dialect has for it.
+fn unprefixed(fault: RequestFault) -> RequestFault {
+    match fault {
+        RequestFault::WrongType { field, reason } => {
+            let inner = field.strip_prefix("inputs.").map(str::to_owned);
+            let field = inner.unwrap_or(field);
+            RequestFault::WrongType { field, reason }
+        }
+        other => other,
+    }
 }
 
 /// A run was accepted.
@@ -120,7 +142,7 @@ pub struct RunAnswer {
     #[schema(value_type = String, example = "64b7f1a9d9a3b8e5c7f9a123")]
     pub id: JobId,
     /// Always `null`.
-    pub error: Option<JobFailure>,
+    pub error: Option<String>,
 }
 
 impl From<JobId> for RunAnswer {
@@ -165,8 +187,8 @@ pub struct RunStatus {
     pub id: JobId,
     /// Where it is.
     pub status: RunState,
-    /// Its pictures, as links or, where that was asked for, as `data:image/…;base64,…`; `null`
-    /// unless it is completed. Of pictures that are asked for so and erased since, none is there.
+    /// Links to its pictures, without a key, for 72 hours after its end; `null` unless it is
+    /// completed.
     pub output: Option<Vec<String>>,
     /// Why it failed; `null` otherwise.
     pub error: Option<JobFailure>,
@@ -232,7 +254,8 @@ mod tests {
                 "num_samples": 3,
                 "output_format": "jpeg",
                 "seed": 7,
-                "return_base64": true,
+                "end_user_id": "customer-7",
+                "return_base64": false,
                 "prompt": "ignored",
             },
         })
@@ -247,7 +270,7 @@ mod tests {
         assert_eq!((run.samples, run.seed), (3, Some(7)));
         assert_eq!(run.webhook_url.unwrap().as_str(), address);
         assert!(matches!(run.garment, Some(ImageSource::Base64(_))));
-        assert!(run.return_base64);
+        assert_eq!(run.end_user.as_deref(), Some("customer-7"));
     }
 
     #[test]
@@ -279,7 +302,7 @@ mod tests {
             ),
             (
                 json!({"model_name": "tryon-v1.6", "inputs": ["https://a.example"]}),
-                "`inputs` is wrong: a list, not an object",
+                "`inputs` is wrong: a list, not an object with named fields",
             ),
             (
                 with("model_image", json!(null)),
@@ -291,7 +314,16 @@ mod tests {
             ),
             (
                 with("num_samples", json!("two")),
-                "`inputs.num_samples` is wrong: a text, not a whole number",
+                "`num_samples` is wrong: a text, not a whole number",
+            ),
+            (
+                with("num_samples", json!(5)),
+                "`num_samples` is wrong: 5 is not a whole number from 1 to 4",
+            ),
+            (
+                with("return_base64", json!(true)),
+                "`return_base64` is wrong: outputs are given as links here: leave it out, and where \
+                 none may be kept have the account's outputs erased once they are downloaded",
             ),
         ] {
             assert_eq!(fault(&body), expected);

@@ -125,7 +125,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
         visit_u64: u64 => "a number",
         visit_i64: i64 => "a number",
         visit_f64: f64 => "a number";
-        "an object"
+        "an object with named fields"
     }
 }
 

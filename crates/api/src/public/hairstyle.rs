@@ -74,7 +74,6 @@ impl<'a> HairstyleRequest<'a> {
             seed: self.seed.map(|Whole(seed)| seed),
             webhook_url: webhook_url(self.webhook_url.as_ref())?,
             end_user: find_end_user(self.end_user_id.as_ref())?,
-            return_base64: false,
             person: ImageSource::require("face_image", self.face_image)?,
             garment: None,
         })

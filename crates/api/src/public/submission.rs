@@ -41,8 +41,6 @@ pub struct Submission<'a> {
     pub webhook_url: Option<Url>,
     /// What the client calls the person that it is for.
     pub end_user: Option<String>,
-    /// Whether its outputs are given as base64 where that can be.
-    pub return_base64: bool,
     /// The person, face or body.
     pub person: ImageSource<'a>,
     /// The garment or design; a hairstyle has none.

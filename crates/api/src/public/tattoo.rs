@@ -71,7 +71,6 @@ impl<'a> TattooRequest<'a> {
             seed: self.seed.map(|Whole(seed)| seed),
             webhook_url: webhook_url(self.webhook_url.as_ref())?,
             end_user: find_end_user(self.end_user_id.as_ref())?,
-            return_base64: false,
             person: ImageSource::require("body_image", self.body_image)?,
             garment: Some(ImageSource::require("design_image", self.design_image)?),
         })

@@ -137,7 +137,6 @@ mod tests {
                 mode: Mode::Balanced,
                 output_format: OutputFormat::Jpeg,
                 moderation: ModerationLevel::None,
-                return_base64: false,
             },
             plan: Plan {
                 provider: Provider::Preview,

@@ -41,8 +41,8 @@ pub(crate) struct BodyBudget {
     read: Arc<Mutex<HashMap<AccountId, u32>>>,
 }
 
-/// Bodies up to this size do not wait for memory: they are bounded by the number of connections,
-/// and must not stand in line behind those that carry pictures.
+/// Bodies up to this size do not wait for memory: they are bounded by how many each account may send
+/// at once, and must not stand in line behind those that carry pictures.
 const SMALL: usize = 16 * 1024;
 
 /// How many of the largest results are read at the same time.
@@ -92,7 +92,7 @@ impl BodyBudget {
     }
 }
 
-/// A body that is being read.
+/// A body that is being read, or whose submission is being accepted.
 struct Reading {
     account: AccountId,
     read: Arc<Mutex<HashMap<AccountId, u32>>>,
@@ -113,13 +113,19 @@ impl Drop for Reading {
 /// A body in memory, with the share of the budget that it takes.
 pub(super) struct Buffered {
     bytes: Bytes,
-    share: Option<OwnedSemaphorePermit>,
+    held: Held,
+}
+
+/// What a body takes of the memory, and of the bodies that its account may send at once.
+pub(super) struct Held {
+    _share: Option<OwnedSemaphorePermit>,
+    _reading: Reading,
 }
 
 impl Buffered {
-    /// The body, and its share of the budget, to be kept for as long as its bytes are.
-    pub(super) fn into_parts(self) -> (Bytes, Option<OwnedSemaphorePermit>) {
-        (self.bytes, self.share)
+    /// The body, and what it takes, to be kept for as long as its bytes are.
+    pub(super) fn into_parts(self) -> (Bytes, Held) {
+        (self.bytes, self.held)
     }
 }
 
@@ -136,7 +142,7 @@ pub(super) async fn read(
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
-    let _reading = budget.begin(account)?;
+    let reading = budget.begin(account)?;
     let share = if announced.is_some_and(|length| length <= SMALL) {
         None
     } else {
@@ -146,7 +152,11 @@ pub(super) async fn read(
     let whole = collect(body, announced.unwrap_or(0), limits);
     let whole = timeout(limits.body_timeout.duration(), whole).await;
     let bytes = whole.map_err(|_| ApiError::body_timeout())??;
-    Ok(Buffered { bytes, share })
+    let held = Held {
+        _share: share,
+        _reading: reading,
+    };
+    Ok(Buffered { bytes, held })
 }
 
 /// The length that a body's sender announced.

@@ -9,21 +9,15 @@ use axum::{
     http::{HeaderMap, HeaderName},
     response::{IntoResponse as _, Response},
 };
-use base64::prelude::{BASE64_STANDARD, Engine as _};
-use bytes::Bytes;
-use futures::TryStreamExt as _;
 use serde::Deserialize;
-use tokio::task::spawn_blocking;
 use tryon_api::public::{CreditTotalAnswer, ErrorBody, RunAnswer, RunRequest, RunStatus};
-use tryon_core::job::JobState;
-use tryon_store::Job;
+use tryon_core::job::{JobState, SampleState};
 use utoipa::IntoParams;
 
 use super::{
-    body::weight,
     extract::UrlPath,
     refusal,
-    status::{failure, find_own, links, outputs},
+    status::{failure, find_own, links},
     submit::{Form, NAMED, submit},
 };
 use crate::{app::App, auth::Caller, error::ApiError};
@@ -51,15 +45,15 @@ pub(super) struct RunQuery {
     request_body = RunRequest<'_>,
     responses((status = 200, description = "The job was accepted", body = RunAnswer), refusal::Submission)
 )]
-pub(super) async fn run(
+pub(super) async fn submit_run(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     query: Result<Query<RunQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let Query(RunQuery { webhook_url }) =
-        query.map_err(|error| ApiError::bad_request(error.body_text()))?;
+    let twice = "`webhook_url` is wrong: give it once, as text";
+    let Query(RunQuery { webhook_url }) = query.map_err(|_| ApiError::bad_request(twice))?;
     let form = Form::Run { webhook_url };
     let accepted = submit(&app, &caller.account, form, &headers, body).await?;
     Ok(accepted.answer::<RunAnswer>())
@@ -91,12 +85,16 @@ pub(super) async fn get_run(
 ) -> Result<Response, ApiError> {
     let job = find_own(&app, &caller, &id).await?;
     let output = match job.state {
-        JobState::Completed if job.request.return_base64 => Some(inline(&app, &job).await?),
         JobState::Completed => Some(links(&app, &job)?),
         _ => None,
     };
     let error = (job.state == JobState::Failed).then(|| failure(&job).into());
-    let cost = job.state.is_terminal().then(|| outputs(&job).count());
+    // Of an erased job as well.
+    let paid = job
+        .samples
+        .iter()
+        .filter(|it| it.state == SampleState::Succeeded);
+    let cost = job.state.is_terminal().then(|| paid.count());
     let cost = cost.map(|credits| [(CREDITS_USED, credits.to_string())]);
     let status = RunStatus {
         id: job.id,
@@ -105,32 +103,6 @@ pub(super) async fn get_run(
         error,
     };
     Ok((cost, Json(status)).into_response())
-}
-
-/// The pictures that were delivered and are still kept, as `data:` URLs.
-async fn inline(app: &App, job: &Job) -> Result<Vec<String>, ApiError> {
-    let mut kept = Vec::new();
-    for key in outputs(job) {
-        kept.extend(app.blobs.open(&key?).await?);
-    }
-    // Together not more of them at a time than bodies that carry pictures.
-    let sizes = kept.iter().map(|blob| usize::try_from(blob.size));
-    let size: usize = sizes.map(|size| size.unwrap_or(usize::MAX / 8)).sum();
-    let share = app.bodies.reserve(weight(size)).await;
-    let _share = share.ok_or_else(ApiError::crowded)?;
-    let mime = job.request.output_format.mime();
-    let mut urls = Vec::new();
-    for blob in kept {
-        let picture: Vec<Bytes> = blob.stream.try_collect().await?;
-        let encode = move || {
-            format!(
-                "data:{mime};base64,{}",
-                BASE64_STANDARD.encode(picture.concat())
-            )
-        };
-        urls.push(spawn_blocking(encode).await.map_err(ApiError::internal)?);
-    }
-    Ok(urls)
 }
 
 /// Says what the account holds.

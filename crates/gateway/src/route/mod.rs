@@ -141,7 +141,7 @@ pub(crate) fn router(outcomes: &Outcomes) -> Router {
             path::CREDITS,
             keyed(Scope::Credits, get(credit::get_credits)),
         )
-        .route(path::RUN, keyed(Scope::Submit, post(fashn::run)))
+        .route(path::RUN, keyed(Scope::Submit, post(fashn::submit_run)))
         .route(path::RUN_STATUS, keyed(Scope::Status, get(fashn::get_run)))
         .route(
             path::CREDIT_TOTALS,

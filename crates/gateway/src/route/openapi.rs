@@ -34,7 +34,7 @@ use super::{credit, erasure, fashn, file, health, path, status, submit, webhook}
         erasure::delete_end_user,
         erasure::get_erasure,
         credit::get_credits,
-        fashn::run,
+        fashn::submit_run,
         fashn::get_run,
         fashn::get_credit_totals,
         webhook::get_webhook_secret,

@@ -70,17 +70,21 @@ pub(super) fn links(app: &App, job: &Job) -> Result<Vec<String>, StoreError> {
     let ended_at = job.ended_at.unwrap_or(job.deadline);
     let expires_at = ended_at + job.retention.longest;
     let base = app.config.server.link_base();
-    let link = |key| format!("{base}{}{}", path::FILES, app.links.sign(&key, expires_at));
-    outputs(job).map(|key| key.map(link)).collect()
-}
-
-/// Where the pictures are that were delivered, in the order of their samples.
-pub(super) fn outputs(job: &Job) -> impl Iterator<Item = Result<Key, StoreError>> {
-    let outputs = job.samples.iter().filter_map(|it| it.output.as_ref());
-    outputs.map(|output| {
-        output.key.parse().map_err(|error| StoreError::Corrupt {
-            column: "samples.output",
-            source: Box::new(error),
+    let outputs = job
+        .samples
+        .iter()
+        .filter_map(|sample| sample.output.as_ref());
+    outputs
+        .map(|output| {
+            let key: Key = output.key.parse().map_err(|error| StoreError::Corrupt {
+                column: "samples.output",
+                source: Box::new(error),
+            })?;
+            Ok(format!(
+                "{base}{}{}",
+                path::FILES,
+                app.links.sign(&key, expires_at)
+            ))
         })
-    })
+        .collect()
 }

@@ -1,8 +1,5 @@
 //! The dialect of FASHN's API, on the same queue.
 
-use std::time::Duration;
-
-use base64::prelude::{BASE64_STANDARD, Engine as _};
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
 use tryon_core::{error::JobErrorCode, id::JobId, job::JobState};
@@ -13,7 +10,7 @@ use tryon_testkit::{
 
 use crate::{
     host::Host,
-    stage::{Answer, GENEROUS, TestApp, clothes, result, wait},
+    stage::{Answer, GENEROUS, TestApp, clothes, result},
 };
 
 const CREDITS_USED: &str = "x-fashn-credits-used";
@@ -84,27 +81,17 @@ async fn a_run_that_fails_says_why_and_costs_nothing() {
 }
 
 #[tokio::test]
-async fn pictures_are_sent_along_where_that_is_asked_for() {
+async fn what_a_run_cost_is_told_of_one_that_was_erased_too() {
     let app = TestApp::start().await;
     app.node.otherwise(Reaction::Report(result()));
-    let more = json!({"return_base64": true, "num_samples": 2});
+    let more = json!({"num_samples": 2, "end_user_id": "somebody"});
     let job = run(&app, more).await.job();
-    let links = app.wait_for_outputs(job).await;
-    let status = get(&app, job).await.body;
-    assert_eq!(status["output"].as_array().unwrap().len(), 2);
-    for (url, link) in status["output"].as_array().unwrap().iter().zip(links) {
-        let text = url.as_str().unwrap();
-        let text = text.strip_prefix("data:image/png;base64,").unwrap();
-        let linked = app.http.get(link).send().await.unwrap();
-        let linked = linked.bytes().await.unwrap();
-        assert_eq!(BASE64_STANDARD.decode(text).unwrap(), linked);
-    }
-    // Once they are erased there is nothing to send.
-    app.clock.advance(Duration::from_hours(73));
-    wait("the erasure", async || {
-        get(&app, job).await.body["output"] == json!([])
-    })
-    .await;
+    app.wait_for_outputs(job).await;
+    let request = app.http.delete(app.url("/api/v1/end-users/somebody"));
+    let erased = Answer::to(request.bearer_auth(&app.owner.key)).await;
+    assert_eq!(erased.body["jobs"], 1, "{}", erased.text);
+    let status = get(&app, job).await;
+    assert_eq!(status.header(CREDITS_USED), "2");
 }
 
 #[tokio::test]
@@ -160,7 +147,8 @@ async fn what_is_refused_is_refused_as_in_the_other_dialect() {
     assert!(message.contains("`model_name`"), "{message}");
     let run = json!({"model_name": "tryon-v1.6", "inputs": inputs});
     let twice = "/run?webhook_url=https://a.example&webhook_url=https://b.example";
-    post(twice, run.clone()).await.refusal(400, "BadRequest");
+    let message = post(twice, run.clone()).await.refusal(400, "BadRequest");
+    assert!(message.contains("`webhook_url`"), "{message}");
     let message = post("/run?webhook_url=ftp://a.example", run.clone()).await;
     let message = message.refusal(400, "BadRequest");
     assert!(message.contains("`webhook_url`"), "{message}");

@@ -85,7 +85,6 @@ pub(crate) fn request() -> Request {
         mode: Mode::Balanced,
         output_format: OutputFormat::Png,
         moderation: ModerationLevel::Permissive,
-        return_base64: false,
     }
 }
 

@@ -94,6 +94,7 @@ mod tests {
             Form::Task(Task::Tattoo),
             run(None),
             run(Some("https://a.example")),
+            run(Some("https://b.example")),
         ] {
             for body in [Bytes::new(), Bytes::from_static(b"{}"), large(0), large(1)] {
                 let first = digest(&form, body.clone()).await.unwrap();

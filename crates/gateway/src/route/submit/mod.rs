@@ -143,7 +143,10 @@ impl Form {
     fn name(&self) -> Cow<'static, str> {
         match self {
             Self::Task(task) => task.as_str().into(),
-            Self::Run { webhook_url } => format!("run {webhook_url:?}").into(),
+            Self::Run { webhook_url: None } => "run".into(),
+            Self::Run {
+                webhook_url: Some(url),
+            } => format!("run {}:{url}", url.len()).into(),
         }
     }
 
@@ -170,7 +173,7 @@ pub(super) async fn submit(
     }
     let body = body::read(body, account, &app.config.limits, &app.bodies).await?;
     // The body's share of the memory is held until the pictures in it are stored.
-    let (bytes, share) = body.into_parts();
+    let (bytes, held) = body.into_parts();
     let idempotency = name(&form, key, &bytes).await?;
     if let (Some(known), Some(named)) = (known, &idempotency) {
         return replay(known, named);
@@ -188,9 +191,10 @@ pub(super) async fn submit(
     }
     refuse_hopeless(account, wanted.samples)?;
     let keep = keep(Arc::clone(app), account.clone(), plan, wanted, idempotency);
-    let keep = keep.inspect(move |_| drop(share)).in_current_span();
+    let keep = keep.inspect(move |_| drop(held)).in_current_span();
     // A client that hangs up now must not leave pictures behind that no job has.
-    tokio::spawn(keep).await.map_err(ApiError::internal)?
+    let kept = app.submissions.spawn(keep);
+    kept.await.map_err(ApiError::internal)?
 }
 
 /// Stores the pictures of a job, and accepts it.
@@ -202,7 +206,11 @@ async fn keep(
     idempotency: Option<Idempotency>,
 ) -> Result<Accepted, ApiError> {
     let id = app.random.job_id();
-    let sources = store_pictures(&app.blobs, id, &wanted.pictures).await?;
+    let stored = store_pictures(&app.blobs, id, &wanted.pictures).await;
+    if stored.is_err() {
+        erase_pictures(&app, id).await;
+    }
+    let sources = stored?;
     failpoint::reach("gateway::after-blob").await;
     let job = NewJob {
         id,

@@ -77,7 +77,6 @@ fn want(submission: Submission<'_>, picture_limit: usize) -> Result<Wanted, ApiE
         mode: submission.mode,
         output_format: submission.output_format,
         moderation: submission.moderation,
-        return_base64: submission.return_base64,
     };
     let (samples, seed) = (submission.samples, submission.seed);
     let webhook_url = submission.webhook_url;

@@ -1,6 +1,7 @@
 //! What goes wrong.
 
 use std::{
+    ops::Range,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -25,8 +26,7 @@ const STANDSTILL: u64 = 2000;
 
 /// How many pages of each file the database may write when its disk is full: enough for the small
 /// ones without which it does not start, and not for a whole file of its log, which has 128.
-const MIN_ROOM: u64 = 8;
-const MAX_ROOM: u64 = 100;
+const ROOM: Range<u64> = 8..108;
 
 /// Has every node react to its offers as chance has it, until there is peace.
 pub(super) fn unleash(world: &World) {
@@ -189,7 +189,8 @@ async fn fill_bucket(world: &World) {
 }
 
 async fn fill_database(world: &World) {
-    world.database.fill_disk(MIN_ROOM + world.draw(MAX_ROOM));
+    let more = world.draw(ROOM.end - ROOM.start);
+    world.database.fill_disk(ROOM.start + more);
     sleep(Duration::from_millis(world.draw(STANDSTILL))).await;
     world.database.empty_disk().unwrap();
     world.faults.fetch_add(1, Ordering::Relaxed);

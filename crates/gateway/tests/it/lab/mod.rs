@@ -3,8 +3,8 @@
 //!
 //! Two gateways on one PostgreSQL, one Redis and one bucket, eight nodes, and a proxy on the ways
 //! between clients, gateways, nodes and bucket. Gateways are killed between any two steps of any
-//! task and started again; the servers are killed; both stand still and go on; the bucket's disk is
-//! full; connections are refused, cut in the middle of a request or an answer, held up and
+//! task and started again; the servers are killed; both stand still and go on; the disks of
+//! bucket and database are full; connections are refused, cut in the middle of a request or an answer, held up and
 //! overtaken; clocks jump; nodes vanish with their jobs, report late, twice or nothing, flap and
 //! fail; receivers of webhooks do what they want.
 //!
