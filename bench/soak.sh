@@ -42,8 +42,9 @@ done
 key=$(awk '$1 == "key" {print $2}' serve.log)
 account=$(awk '$1 == "account" {sub(",", "", $2); print $2}' serve.log)
 "$tryon" credits grant "$account" 1000000 --data data >grant.log
+# Who hangs up before the answer has a job all the same.
 "$tryon" account limits "$account" --data data --tryon-per-minute 100000 --status-per-minute 100000 \
-    >limits.log
+    --concurrent-jobs 1000 >limits.log
 
 shop() { # number garment category: one picture after the other
     while [ -f at-work ]; do

@@ -1,6 +1,6 @@
 //! Rows of keys.
 
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use tryon_core::{scope::Scopes, time::Timestamp};
 
 use super::{AccountRow, parse, time};

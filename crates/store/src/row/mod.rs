@@ -7,7 +7,7 @@ mod webhook;
 
 use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use tryon_core::{
     error::{JobError, JobErrorCode},
     id::{AccountId, AttemptId, JobId, SampleId},

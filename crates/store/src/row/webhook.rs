@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use tryon_core::time::Timestamp;
 
 use super::{named, number, parse, time};
