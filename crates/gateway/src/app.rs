@@ -10,6 +10,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::GatewayConfig,
     darkroom::Darkroom,
+    follow::Following,
     random::{Random, SystemRandom},
     rate::{MemoryRates, Rates},
     route::body::BodyBudget,
@@ -44,6 +45,8 @@ pub struct App {
     pub(crate) results: BodyBudget,
     /// Where pictures are decoded and encoded.
     pub(crate) darkroom: Darkroom,
+    /// Jobs that somebody waits for.
+    pub(crate) following: Arc<Following>,
     /// Submissions that are being accepted, which go on where their client hangs up.
     pub(crate) submissions: TaskTracker,
     /// Cancelled when the gateway is told to end: it is not ready any more.
@@ -59,6 +62,7 @@ impl App {
             results: BodyBudget::for_results(&config.limits),
             strangers: Strangers::new(config.limits.failures_per_minute),
             darkroom: Darkroom::default(),
+            following: Arc::default(),
             submissions: TaskTracker::new(),
             draining: CancellationToken::new(),
             clock: Arc::new(SystemClock),

@@ -14,12 +14,7 @@ use tryon_core::{
 };
 use tryon_store::{Erasure, NewErasure, StoreError, Subject};
 
-use crate::{
-    app::App,
-    dispatch::{Outcomes, log_end},
-    error::Chain,
-    failpoint,
-};
+use crate::{app::App, dispatch::Outcomes, error::Chain, failpoint};
 
 /// Jobs that are erased in one go.
 const BATCH: u32 = 50;
@@ -111,15 +106,9 @@ async fn note_pictures(app: &App, job: JobId) -> Result<(), EraseError> {
 }
 
 async fn cancel(outcomes: &Outcomes, job: JobId) -> Result<(), StoreError> {
-    let app = &outcomes.app;
-    let nodes = app.store.list_nodes().await?;
+    let nodes = outcomes.app.store.list_nodes().await?;
     let error = JobError::new(JobErrorCode::Cancelled, "the job was erased");
-    let end = app.store.end_job(job, error, app.clock.now()).await?;
-    log_end(job, end.as_ref());
-    if end.is_some() {
-        outcomes.cancel_job(job, &nodes);
-    }
-    Ok(())
+    outcomes.end_job(job, error, &nodes).await
 }
 
 /// Goes on with an erasure that fell due: with one that was cut short, or once more with a finished

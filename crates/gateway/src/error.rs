@@ -35,6 +35,8 @@ pub struct ApiError {
     status: StatusCode,
     message: Cow<'static, str>,
     retry_after: Option<Duration>,
+    /// Whether a client must not send the same again by itself.
+    last: bool,
     /// What happened, for the log alone.
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -47,6 +49,7 @@ impl ApiError {
             status: status.expect("BUG: every code has an HTTP status"),
             message: message.into(),
             retry_after: None,
+            last: false,
             cause: None,
         }
     }
@@ -161,6 +164,12 @@ impl ApiError {
         Self::new(ApiErrorCode::ConcurrencyLimitExceeded, message).retry_after(CONCURRENCY_RETRY)
     }
 
+    /// 429: as many of the account's jobs are followed as may be.
+    pub fn too_many_followers(limit: u32) -> Self {
+        let message = format!("{limit} streams of events are open already: close one of them");
+        Self::new(ApiErrorCode::ConcurrencyLimitExceeded, message).retry_after(CONCURRENCY_RETRY)
+    }
+
     /// 429: too many jobs under way.
     pub fn too_many_jobs(open: u32, limit: u32) -> Self {
         let message = format!("{open} jobs are under way and {limit} are allowed: wait for one");
@@ -169,7 +178,11 @@ impl ApiError {
 
     /// 429: the account cannot pay.
     pub fn out_of_credits(reason: impl fmt::Display) -> Self {
-        Self::new(ApiErrorCode::OutOfCredits, reason.to_string()).retry_after(CREDIT_RETRY)
+        let error = Self::new(ApiErrorCode::OutOfCredits, reason.to_string());
+        Self {
+            last: true,
+            ..error.retry_after(CREDIT_RETRY)
+        }
     }
 
     /// 503: not now.
@@ -177,6 +190,19 @@ impl ApiError {
         Self::new(ApiErrorCode::InternalServerError, message)
             .status(StatusCode::SERVICE_UNAVAILABLE)
             .retry_after(UNAVAILABLE_RETRY)
+    }
+
+    /// 500: our fault, in the middle of accepting a job. A client that sends it again by itself would
+    /// perhaps pay twice.
+    pub fn perhaps_accepted(cause: StoreError) -> Self {
+        let message = "something failed on our side, and the job may have been accepted: see \
+                       `GET /api/v1/jobs` before you send it again. With an `Idempotency-Key` it \
+                       can be sent again at any time";
+        Self {
+            last: true,
+            cause: Some(cause.into()),
+            ..Self::new(ApiErrorCode::InternalServerError, message)
+        }
     }
 
     /// 500: our fault. The cause is logged, not answered.
@@ -255,7 +281,7 @@ impl IntoResponse for ApiError {
         if let Some(after) = self.retry_after {
             headers.insert(header::RETRY_AFTER, whole_seconds(after).into());
         }
-        if self.code == ApiErrorCode::OutOfCredits {
+        if self.last {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
         }
         if self.status == StatusCode::UNAUTHORIZED {

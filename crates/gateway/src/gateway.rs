@@ -15,7 +15,7 @@ use crate::{
     config::{ConfigFault, GatewayConfig, ServerConfig},
     dispatch::{self, Fleet, Outcomes, specs},
     fetch::Fetcher,
-    listener, pace,
+    follow, listener, pace,
     prepare::Preparer,
     rate::{self, RedisError},
     route, sweep, wake,
@@ -336,6 +336,18 @@ impl Work {
         self.keep("dispatch", {
             let (outcomes, tasks, stop) = (outcomes.clone(), tasks.clone(), stop.clone());
             move || dispatch::run(outcomes.clone(), tasks.clone(), stop.clone())
+        });
+        self.keep("following", {
+            let (app, stop) = (Arc::clone(&outcomes.app), stop.clone());
+            move || follow::run(Arc::clone(&app), stop.clone())
+        });
+        self.keep("places", {
+            let (app, stop) = (Arc::clone(&outcomes.app), stop.clone());
+            move || follow::place::run(Arc::clone(&app), stop.clone())
+        });
+        self.keep("steps", {
+            let (outcomes, stop) = (outcomes.clone(), stop.clone());
+            move || follow::step::run(outcomes.clone(), stop.clone())
         });
         self.keep("sweep", {
             let (outcomes, stop) = (outcomes.clone(), stop.clone());

@@ -13,6 +13,7 @@
 //! | `prepare` | inputs become ready for a node |
 //! | `dispatch` | samples are given to nodes, and nodes looked after |
 //! | [`callback`] | what nodes report is settled |
+//! | `follow` | jobs that somebody waits for |
 //! | `sweep` | leases, deadlines, and pictures that nobody may keep |
 //! | [`gateway`] | all of that from its start to its end |
 //! | [`listener`] | sockets: connection limits, timeouts, a graceful end |
@@ -63,6 +64,7 @@ mod erase;
 pub mod error;
 mod failpoint;
 pub mod fetch;
+mod follow;
 pub mod gateway;
 pub mod listener;
 mod origin;

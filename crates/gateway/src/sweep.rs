@@ -20,7 +20,7 @@ use tryon_store::{Erasable, ExpiredLease, Node, NodeState, StoreError, Work};
 
 use crate::{
     app::App,
-    dispatch::{Outcomes, log_end},
+    dispatch::Outcomes,
     erase::{self, EraseError},
     error::Chain,
     pace::{Backoff, rest, until_due},
@@ -212,17 +212,10 @@ async fn sweep_overdue(outcomes: &Outcomes) -> Result<bool, SweepError> {
 }
 
 async fn end_overdue(outcomes: &Outcomes, job: JobId, nodes: &[Node]) -> Result<(), StoreError> {
-    let app = &outcomes.app;
-    let seconds = app.config.jobs.deadline.duration().as_secs_f32();
+    let seconds = outcomes.app.config.jobs.deadline.duration().as_secs_f32();
     let message = format!("the job did not end within {seconds} seconds; submit it again");
     let error = JobError::new(JobErrorCode::Timeout, message);
-    let end = app.store.end_job(job, error, app.clock.now()).await?;
-    if end.is_none() {
-        return Ok(());
-    }
-    log_end(job, end.as_ref());
-    outcomes.cancel_job(job, nodes);
-    Ok(())
+    outcomes.end_job(job, error, nodes).await
 }
 
 // ── nodes that registered ──────────────────────────────────────────────────────────────────────

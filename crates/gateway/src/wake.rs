@@ -25,7 +25,7 @@ pub struct Wake {
 }
 
 impl Wake {
-    fn ring(&self, change: Change) {
+    fn ring(&self, change: Change, following: &Notify) {
         let Change {
             submitted,
             due,
@@ -37,6 +37,7 @@ impl Wake {
             (due, &self.dispatch),
             (ended, &self.sweep),
             (ended, &self.webhook),
+            (due || ended, following),
             (nodes, &self.nodes),
         ];
         for (_, bell) in bells.iter().filter(|(rings, _)| *rings) {
@@ -49,7 +50,7 @@ impl Wake {
 pub(crate) async fn run(app: Arc<App>, stop: CancellationToken) {
     let mut changes = app.store.changes();
     while let Some(Some(change)) = stop.run_until_cancelled(changes.next()).await {
-        app.wake.ring(change);
+        app.wake.ring(change, &app.following.bell);
     }
 }
 

@@ -26,6 +26,28 @@ pub(crate) fn by_turns<T>(waiting: &mut [Waiting<T>], count: usize) -> Vec<T> {
     std::iter::from_fn(next).take(count).collect()
 }
 
+/// An account in the queue of a provider.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    pub(crate) account: String,
+    /// The turn at which the first of what waits is served.
+    pub(crate) turn: i64,
+    /// How much waits.
+    pub(crate) waiting: i64,
+}
+
+/// How many are served before a sample: `own` is what its account has waiting before it, and the
+/// others are served as [`by_turns`] does.
+pub(crate) fn count_ahead(own: &Turns, all: &[Turns]) -> i64 {
+    let last = own.turn + own.waiting;
+    let others = all.iter().filter(|other| other.account != own.account);
+    let served = others.map(|other| {
+        let before = last - other.turn + i64::from(other.account < own.account);
+        other.waiting.min(before.max(0))
+    });
+    own.waiting + served.sum::<i64>()
+}
+
 /// A node that can be given work. They sort in the order in which they are taken: those that did
 /// not fail last time; those that offer little, so that versatile ones are left for others; one of
 /// which it is not known how long it takes, and then the fastest; of those that are about as fast,
@@ -178,6 +200,36 @@ mod tests {
         assert_eq!(by_turns(&mut all, 4), [1, 4, 2, 5]);
         assert_eq!([all[0].turn, all[1].turn, all[2].turn], [7, 8, 0]);
         assert_eq!(by_turns(&mut all, 4), [3]);
+    }
+
+    #[test]
+    fn what_is_counted_ahead_is_what_is_served_before() {
+        let accounts = [
+            ("a", 6, 1),
+            ("b", 5, 3),
+            ("c", 7, 9),
+            ("d", 9, 2),
+            ("e", 4, 2),
+        ];
+        let turns = |account: &str, turn, waiting| Turns {
+            account: account.to_owned(),
+            turn,
+            waiting,
+        };
+        let all = accounts.map(|(account, turn, waiting)| turns(account, turn, waiting));
+        let mut queue = accounts.map(|(account, turn, waiting)| Waiting {
+            account: account.to_owned(),
+            turn,
+            due: (0..waiting).map(|place| (account, place)).collect(),
+        });
+        let served = by_turns(&mut queue, 100);
+        for (account, turn, waiting) in accounts {
+            for place in 0..waiting {
+                let expected = served.iter().position(|it| *it == (account, place));
+                let counted = count_ahead(&turns(account, turn, place), &all);
+                assert_eq!(usize::try_from(counted).ok(), expected, "{account} {place}");
+            }
+        }
     }
 
     #[test]

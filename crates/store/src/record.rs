@@ -241,6 +241,8 @@ pub struct Sample {
     pub seed: u64,
     /// The number of its latest attempt; 0 before the first.
     pub attempt: u32,
+    /// The node that was given that attempt, and has not ended it.
+    pub node: Option<String>,
     /// Its image; none is known of a job that was erased.
     pub output: Option<Output>,
     /// Why it failed.
@@ -452,6 +454,18 @@ impl Node {
         let registration = self.registration;
         registration.is_some_and(|registration| registration.until <= now)
     }
+}
+
+/// How many samples are counted that wait before another.
+pub const LONGEST_WAIT: u32 = 100;
+
+/// How long a picture took that was made lately.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Inference {
+    /// How it was computed.
+    pub plan: Plan,
+    /// How long that took.
+    pub took: Duration,
 }
 
 /// Which jobs to list.

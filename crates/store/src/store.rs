@@ -1,11 +1,11 @@
 //! What every backend promises.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use tryon_core::{
     error::JobError,
-    id::{AccountId, AttemptId, ErasureId, JobId, KeyId},
+    id::{AccountId, AttemptId, ErasureId, JobId, KeyId, SampleId},
     job::JobEnd,
     ledger::{Balance, OutOfCredits, Pool},
     limit::Limits,
@@ -15,9 +15,9 @@ use tryon_core::{
 
 use crate::change::Changes;
 use crate::record::{
-    Account, Assignment, Caller, Erasable, Erasure, ExpiredLease, Job, JobPage, Key, Lost,
-    NewErasure, NewJob, NewKey, Node, NodeSpec, NodeState, Output, Pair, Preparation, Registered,
-    Settled, Submission, SweptNodes, Violation, Work,
+    Account, Assignment, Caller, Erasable, Erasure, ExpiredLease, Inference, Job, JobPage, Key,
+    Lost, NewErasure, NewJob, NewKey, Node, NodeSpec, NodeState, Output, Pair, Preparation,
+    Registered, Settled, Submission, SweptNodes, Violation, Work,
 };
 use crate::webhook::{Webhook, WebhookClaim, WebhookPage, WebhookTry, WebhookVerdict};
 
@@ -158,7 +158,10 @@ pub trait Store: Send + Sync + 'static {
     /// The job of this id, whoever owns it.
     async fn find_job(&self, id: JobId) -> Result<Option<Job>, StoreError>;
 
-    /// An account's jobs, newest first; none when `after` names no job.
+    /// Those of these jobs that there are, in the order of their ids.
+    async fn find_jobs(&self, ids: &[JobId]) -> Result<Vec<Job>, StoreError>;
+
+    /// An account's jobs, newest first; none when `after` names no job of it.
     async fn list_jobs(&self, page: JobPage) -> Result<Vec<Job>, StoreError>;
 
     /// Leases the oldest accepted job whose inputs nobody prepares and whose deadline is not
@@ -251,6 +254,18 @@ pub trait Store: Send + Sync + 'static {
         error: JobError,
         now: Timestamp,
     ) -> Result<Settled, StoreError>;
+
+    /// How many samples are likely to be given out before each of these, as the turns of their
+    /// accounts are now: at most [`LONGEST_WAIT`](crate::LONGEST_WAIT). Those that do not wait are not
+    /// in it.
+    async fn count_ahead(
+        &self,
+        samples: &[SampleId],
+    ) -> Result<BTreeMap<SampleId, u32>, StoreError>;
+
+    /// How long pictures took that are still kept, of at most `limit` jobs: of those that are kept
+    /// longest from now on, which are the last where all are kept for as long.
+    async fn list_inferences(&self, limit: u32) -> Result<Vec<Inference>, StoreError>;
 
     // ── telling clients ────────────────────────────────────────────────────────────────────────
 

@@ -43,7 +43,8 @@ use tokio::{
 use tryon_api::{
     callback::AUTH_HEADER,
     node::{
-        Accepted, Busy, Detail, GpuStatus, Health, Readiness, TestReport, VersionReport, field,
+        Accepted, Busy, Detail, GpuStatus, Health, Readiness, StepCount, TestReport, VersionReport,
+        field,
     },
 };
 
@@ -208,6 +209,8 @@ struct State {
     dark: bool,
     /// The job it works on.
     current: Option<String>,
+    /// How far it says that it is with it, and how many milliseconds it expects to take.
+    progress: Option<(StepCount, u64)>,
     offers: Vec<Offer>,
     /// Every request: method and path.
     requests: Vec<String>,
@@ -225,6 +228,7 @@ impl Default for State {
             token: None,
             dark: false,
             current: None,
+            progress: None,
             offers: Vec::new(),
             requests: Vec::new(),
             reports: Vec::new(),
@@ -295,6 +299,12 @@ impl FakeNode {
     pub fn set_providers(&self, providers: &[&str]) {
         let providers = providers.iter().map(ToString::to_string).collect();
         self.inner.update(|state| state.providers = providers);
+    }
+
+    /// Says from now on that it is so far with what it works on.
+    pub fn set_progress(&self, step: u32, steps: u32, eta_ms: u64) {
+        let progress = (StepCount { step, steps }, eta_ms);
+        self.inner.update(|state| state.progress = Some(progress));
     }
 
     /// Wants this token from now on.
@@ -587,15 +597,17 @@ fn cancel(inner: &Inner, job_id: &str) -> Response<Full<Bytes>> {
 }
 
 fn gpu_status(inner: &Inner, node_id: String) -> GpuStatus {
-    let current_job_id = inner.lock().current.clone();
+    let state = inner.lock();
+    let current_job_id = state.current.clone();
+    let progress = state.progress.filter(|_| current_job_id.is_some());
     let busy = current_job_id.is_some();
     GpuStatus {
         node_id,
         busy,
         current_job_id,
         queue_length: 0,
-        progress: None,
-        eta_ms: None,
+        progress: progress.map(|(count, _)| count),
+        eta_ms: progress.map(|(_, eta_ms)| eta_ms),
     }
 }
 

@@ -20,8 +20,14 @@ pub struct Submitted {
     pub job_id: JobId,
     /// Always `true`.
     pub ok: bool,
-    /// Always `null`.
+    /// Why it failed, where its end was waited for; `null` otherwise.
     pub error: Option<JobFailure>,
+    /// Where the job is, where its end was waited for (`Prefer: wait=N`); absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<JobStatus>,
+    /// As in the answer of the status route, where its end was waited for; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<Vec<String>>,
 }
 
 impl From<JobId> for Submitted {
@@ -31,6 +37,19 @@ impl From<JobId> for Submitted {
             job_id: id,
             ok: true,
             error: None,
+            status: None,
+            output: None,
+        }
+    }
+}
+
+impl From<StatusAnswer> for Submitted {
+    fn from(answer: StatusAnswer) -> Self {
+        Self {
+            error: answer.error,
+            status: Some(answer.status),
+            output: answer.output,
+            ..Self::from(answer.id)
         }
     }
 }

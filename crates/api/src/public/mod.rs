@@ -30,6 +30,7 @@ mod erasure;
 mod fashn;
 mod fault;
 mod field;
+mod follow;
 mod hairstyle;
 mod image;
 mod moment;
@@ -50,6 +51,7 @@ pub use self::{
     },
     fault::RequestFault,
     field::{Text, Whole},
+    follow::{JobEvent, JobPage, ListedJob, Progress, SampleProgress, SampleStatus, Stage},
     hairstyle::HairstyleRequest,
     image::ImageSource,
     submission::{

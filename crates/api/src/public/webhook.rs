@@ -54,7 +54,7 @@ pub struct DeliveryPage {
     pub ok: bool,
     /// The deliveries, newest first.
     pub deliveries: Vec<Delivery>,
-    /// What to send as `after` for the next page; `null` on the last one.
+    /// What to send as `after` for the next page, which may be empty; `null` when there is none.
     #[schema(value_type = Option<String>)]
     pub next: Option<JobId>,
 }

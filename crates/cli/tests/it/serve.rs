@@ -1,9 +1,9 @@
 //! `tryon serve`: first start, restart, being told to stop.
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::process::{PATIENCE, Service, example, fail, http, run, tryon};
+use crate::process::{PATIENCE, Service, example, fail, http, run, tryon, tryon_service};
 
 fn serve(folder: &std::path::Path) -> Service {
     let mut command = tryon(folder);
@@ -174,4 +174,42 @@ fn pictures_come_through_a_running_gateway() {
         said.starts_with("error: the gateway answered 401 UnauthorizedAccess"),
         "{said}"
     );
+}
+
+/// Published clients send a submission again by themselves after a 500, unless they are told not to.
+#[test]
+fn a_submission_that_may_have_been_accepted_is_not_to_be_sent_again_unnamed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = tryon_service(folder.path());
+    let mut service = Service::start(
+        command
+            .args(["serve", "--port", "0"])
+            .env("RUST_LOG", "off"),
+    );
+    let url = service.read("serves on ");
+    let key = service.read("key ");
+    service.read("engine");
+    let submit = |name: Option<&str>| {
+        let pictures = json!({
+            "model_image": "https://example.org/a.jpg", "garment_image": "https://example.org/b.jpg",
+        });
+        let request = http().post(format!("{url}/api/v1/tryon/clothes"));
+        let request = request.bearer_auth(&key).json(&pictures);
+        let request = match name {
+            Some(name) => request.header("Idempotency-Key", name),
+            None => request,
+        };
+        let answer = request.send().unwrap();
+        let retry = answer.headers().get("x-should-retry").cloned();
+        (
+            answer.status().as_u16(),
+            retry.map(|it| it.to_str().unwrap().to_owned()),
+        )
+    };
+    // What is sent along is not written: nothing but the database fails.
+    service.limit_files(Some(0));
+    assert_eq!(submit(None), (500, Some("false".to_owned())));
+    assert_eq!(submit(Some("order-7")), (500, None));
+    service.limit_files(None);
+    assert_eq!(submit(Some("order-7")), (200, None));
 }

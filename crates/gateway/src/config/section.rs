@@ -299,6 +299,9 @@ pub struct LimitConfig {
     pub failures_per_minute: NonZeroU32,
     /// Connections that may be open at the same time; others wait to be accepted.
     pub connections: usize,
+    /// Streams of a job's events, and requests that wait for a job's end, that an account may have
+    /// open at this gateway at the same time.
+    pub followers: u32,
     /// How long a request's head may take.
     pub header_timeout: Seconds,
     /// How long a request's body may be silent.
@@ -323,6 +326,7 @@ impl Default for LimitConfig {
             buffer_wait: Seconds::new(10),
             failures_per_minute: FAILURES,
             connections: 4096,
+            followers: 100,
             header_timeout: Seconds::new(10),
             body_idle: Seconds::new(15),
             write_idle: Seconds::new(60),

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use tryon_api::node::{AUTH_HEADER, GpuStatus, TestReport, VersionReport};
 use tryon_core::{id::AttemptId, secret::Secret, task::Provider};
 
-use crate::{config::NodeConfig, tls};
+use crate::{config::NodeConfig, follow::Steps, tls};
 
 /// How long a question may take. A node answers them in milliseconds whatever its device does.
 const QUESTION: Duration = Duration::from_secs(5);
@@ -149,6 +149,14 @@ impl NodeClient {
         let (_, status) = self.ask::<GpuStatus>("gpu/status").await?;
         let current = status.and_then(|status| status.current_job_id);
         Ok(current.is_some_and(|current| current == attempt.to_string()))
+    }
+
+    /// How far it is with this attempt; `None` when it does not work on it.
+    pub(crate) async fn progress(&self, attempt: AttemptId) -> reqwest::Result<Option<Steps>> {
+        let (_, status) = self.ask::<GpuStatus>("gpu/status").await?;
+        let attempt = attempt.to_string();
+        let status = status.filter(|it| it.current_job_id.as_ref() == Some(&attempt));
+        Ok(status.map(Steps::from))
     }
 
     /// Asks it to stop working on an attempt. A node that cannot simply goes on.

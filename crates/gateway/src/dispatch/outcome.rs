@@ -114,13 +114,25 @@ impl Outcomes {
         Ok(())
     }
 
-    /// Tells those of these nodes that work on a job that nobody wants it any more.
-    pub(crate) fn cancel_job(&self, job: JobId, nodes: &[Node]) {
+    /// Ends a job, unless it has ended: `nodes`, which were asked for before, are told that nobody
+    /// wants it any more where they work on it.
+    pub(crate) async fn end_job(
+        &self,
+        job: JobId,
+        error: JobError,
+        nodes: &[Node],
+    ) -> Result<(), StoreError> {
+        let end = self.app.store.end_job(job, error, self.app.clock.now());
+        let Some(end) = end.await? else {
+            return Ok(());
+        };
+        log_end(job, Some(&end));
         for node in nodes {
             if let Some(attempt) = node.attempt.filter(|attempt| attempt.sample.job == job) {
                 self.cancel(&node.name, attempt);
             }
         }
+        Ok(())
     }
 
     /// Tells a node that nobody wants an attempt any more. It need not listen: what it delivers

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::{HeaderName, Method, header};
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
-use super::{fashn, gate, submit::idempotency, trace};
+use super::{fashn, follow, gate, submit::idempotency, trace};
 use crate::error::SHOULD_RETRY;
 
 /// How long a browser may remember the answer to its preflight request.
@@ -20,6 +20,7 @@ pub(super) fn layer() -> CorsLayer {
         SHOULD_RETRY,
         idempotency::REPLAYED,
         fashn::CREDITS_USED,
+        follow::APPLIED,
     ];
     let exposed = others.into_iter().chain(limits);
     CorsLayer::new()

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use ipnet::IpNet;
-use tryon_core::{scope::Scope, time::Timestamp};
+use tryon_core::{limit::RateClass, scope::Scope, time::Timestamp};
 
 use crate::{
     app::App,
@@ -34,12 +34,14 @@ pub(super) struct Gate {
     pub(super) app: Arc<App>,
     /// What a key has to be for.
     pub(super) scope: Scope,
+    /// What requests are counted as.
+    pub(super) class: RateClass,
 }
 
 /// Middleware that lets a request in with its [`Caller`], and tells how it stands in
 /// every answer.
 pub(super) async fn admit(
-    State(Gate { app, scope }): State<Gate>,
+    State(Gate { app, scope, class }): State<Gate>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -52,7 +54,6 @@ pub(super) async fn admit(
     };
     let account = &caller.account;
     tracing::debug!(account = %account.id, key = %caller.key, "authenticated");
-    let class = scope.rate_class();
     let limit = account.limits.per_window(class);
     let allowance = app.rates.take(account.id, class, limit, now).await;
     let mut response = if !allowance.granted {

@@ -10,7 +10,7 @@ use axum::{
     Router, middleware,
     routing::{MethodRouter, delete, get, post},
 };
-use tryon_core::scope::Scope;
+use tryon_core::{limit::RateClass, scope::Scope};
 
 use crate::{dispatch::Outcomes, error::ApiError};
 
@@ -21,10 +21,13 @@ mod erasure;
 mod extract;
 mod fashn;
 mod file;
+mod follow;
 mod gate;
 mod health;
+mod job;
 pub(crate) mod lingering;
 mod openapi;
+mod page;
 mod refusal;
 pub(crate) mod status;
 mod submit;
@@ -47,6 +50,12 @@ pub mod path {
     pub const TATTOO: &str = "/api/v1/tryon/tattoo";
     /// Says how a job stands.
     pub const STATUS: &str = "/api/v1/status/{id}";
+    /// Tells each change of it.
+    pub const EVENTS: &str = "/api/v1/status/{id}/events";
+    /// Lists jobs.
+    pub const JOBS: &str = "/api/v1/jobs";
+    /// Cancels a job.
+    pub const CANCEL: &str = "/api/v1/jobs/{id}/cancel";
     /// Erases a job.
     pub const JOB: &str = "/api/v1/jobs/{id}";
     /// Erases the jobs of an end user.
@@ -81,13 +90,16 @@ pub mod path {
     pub const OPENAPI: &str = "/openapi.json";
 
     /// Every one of them.
-    pub const ALL: [&str; 21] = [
+    pub const ALL: [&str; 24] = [
         CLOTHES,
         FASHION,
         HAIRSTYLE,
         HAIRSTYLES,
         TATTOO,
         STATUS,
+        EVENTS,
+        JOBS,
+        CANCEL,
         JOB,
         END_USER,
         ERASURE,
@@ -109,13 +121,15 @@ pub mod path {
 /// The public listener's routes.
 pub(crate) fn router(outcomes: &Outcomes) -> Router {
     let app = &outcomes.app;
-    let keyed = |scope, route: MethodRouter<Outcomes>| {
+    let counted = |class, scope, route: MethodRouter<Outcomes>| {
         let gate = gate::Gate {
             app: Arc::clone(app),
             scope,
+            class,
         };
         route.route_layer(middleware::from_fn_with_state(gate, gate::admit))
     };
+    let keyed = |scope: Scope, route| counted(scope.rate_class(), scope, route);
     let clothes = || keyed(Scope::Submit, post(submit::submit_clothes));
     let hairstyle = || keyed(Scope::Submit, post(submit::submit_hairstyle));
     Router::new()
@@ -128,6 +142,13 @@ pub(crate) fn router(outcomes: &Outcomes) -> Router {
             keyed(Scope::Submit, post(submit::submit_tattoo)),
         )
         .route(path::STATUS, keyed(Scope::Status, get(status::get_status)))
+        .route(path::EVENTS, keyed(Scope::Status, get(follow::follow_job)))
+        .route(path::JOBS, keyed(Scope::Status, get(job::list_jobs)))
+        // Whoever submitted too much can still take it back.
+        .route(
+            path::CANCEL,
+            counted(RateClass::Status, Scope::Submit, post(job::cancel_job)),
+        )
         .route(path::JOB, keyed(Scope::Erase, delete(erasure::delete_job)))
         .route(
             path::END_USER,

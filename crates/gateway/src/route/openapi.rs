@@ -15,7 +15,7 @@ use utoipa::{
     },
 };
 
-use super::{credit, erasure, fashn, file, health, path, status, submit, webhook};
+use super::{credit, erasure, fashn, file, follow, health, job, path, status, submit, webhook};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -30,6 +30,9 @@ use super::{credit, erasure, fashn, file, health, path, status, submit, webhook}
         submit::submit_hairstyle,
         submit::submit_tattoo,
         status::get_status,
+        follow::follow_job,
+        job::list_jobs,
+        job::cancel_job,
         erasure::delete_job,
         erasure::delete_end_user,
         erasure::get_erasure,

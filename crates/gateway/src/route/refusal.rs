@@ -41,7 +41,8 @@ pub(super) enum Submission {
     /// `OutOfCredits`: waiting does not help, and `x-should-retry` is `false`.
     #[response(status = 429)]
     TooMany(ErrorBody),
-    /// `InternalServerError`: our fault.
+    /// `InternalServerError`: our fault. Where the job may have been accepted all the same, and has no
+    /// `Idempotency-Key`, `x-should-retry` is `false`.
     #[response(status = 500)]
     Internal(ErrorBody),
 }

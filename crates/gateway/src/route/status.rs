@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json, extract::State};
+use axum::{
+    Extension, Json,
+    extract::State,
+    http::HeaderMap,
+    response::{IntoResponse as _, Response},
+};
 use tryon_api::public::{ErrorBody, StatusAnswer};
 use tryon_blob::Key;
 use tryon_core::{
@@ -12,7 +17,11 @@ use tryon_core::{
 };
 use tryon_store::{Job, StoreError};
 
-use super::{extract::UrlPath, path, refusal};
+use super::{
+    extract::UrlPath,
+    follow::{self, PREFER, read_patience},
+    path, refusal,
+};
 use crate::{app::App, auth::Caller, error::ApiError};
 
 /// Says how a job stands. A job of another account is not found, exactly like one that never was.
@@ -21,7 +30,10 @@ use crate::{app::App, auth::Caller, error::ApiError};
     path = super::path::STATUS,
     tag = "jobs",
     security(("key" = [])),
-    params(("id" = String, Path, description = "The job's id")),
+    params(
+        ("id" = String, Path, description = "The job's id"),
+        ("Prefer" = Option<String>, Header, description = PREFER),
+    ),
     responses(
         (status = 200, description = "In every state of the job", body = StatusAnswer),
         (status = 404, description = "`NotFound`: the account has no such job", body = ErrorBody),
@@ -32,9 +44,11 @@ pub(super) async fn get_status(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     UrlPath(id): UrlPath<String>,
-) -> Result<Json<StatusAnswer>, ApiError> {
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let job = find_own(&app, &caller, &id).await?;
-    Ok(Json(describe(&app, &job)?))
+    let (job, applied) = follow::wait(&app, job, read_patience(&headers)).await;
+    Ok((applied, Json(describe(&app, &job)?)).into_response())
 }
 
 /// The caller's job of this id.

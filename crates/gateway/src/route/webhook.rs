@@ -2,24 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Extension, Json,
-    extract::{Query, State, rejection::QueryRejection},
-};
-use serde::Deserialize;
+use axum::{Extension, Json, extract::State};
 use tryon_api::public::{
     Delivery, DeliveryPage, DeliveryState, DeliveryTry, ErrorBody, WebhookSecret,
 };
 use tryon_core::id::JobId;
 use tryon_store::{Webhook, WebhookAnswer, WebhookPage, WebhookState, WebhookTry};
-use utoipa::IntoParams;
 
-use super::{extract::UrlPath, refusal};
+use super::{
+    extract::UrlPath,
+    page::{Page, PageQuery},
+    refusal,
+};
 use crate::{app::App, auth::Caller, error::ApiError, webhook::signature};
-
-/// Deliveries of a page that does not say how many, and the most of one that does.
-const PAGE: u32 = 20;
-const LONGEST_PAGE: u32 = 100;
 
 /// Says what the account's webhooks are signed with.
 #[utoipa::path(
@@ -43,35 +38,13 @@ pub(super) async fn get_webhook_secret(
     })
 }
 
-/// Which deliveries to list.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Page {
-    /// How many at most, 1 to 100; 20 where absent.
-    limit: Option<u32>,
-    /// The `next` of the page before.
-    #[param(value_type = Option<String>)]
-    after: Option<JobId>,
-}
-
-impl Page {
-    fn check(&self) -> Result<u32, ApiError> {
-        let limit = self.limit.unwrap_or(PAGE);
-        if (1..=LONGEST_PAGE).contains(&limit) {
-            return Ok(limit);
-        }
-        let reason = format!("`limit` is {limit}, not a number from 1 to {LONGEST_PAGE}");
-        Err(ApiError::bad_request(reason))
-    }
-}
-
 /// Lists the deliveries of the account's webhooks, newest first.
 #[utoipa::path(
     get,
     path = super::path::DELIVERIES,
     tag = "webhooks",
     security(("key" = [])),
-    params(Page),
+    params(PageQuery),
     responses(
         (status = 200, description = "A page of them", body = DeliveryPage),
         (status = 400, description = "`BadRequest`: a parameter is wrong", body = ErrorBody),
@@ -81,20 +54,17 @@ impl Page {
 pub(super) async fn list_deliveries(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
-    page: Result<Query<Page>, QueryRejection>,
+    page: Page,
 ) -> Result<Json<DeliveryPage>, ApiError> {
-    let Query(page) = page.map_err(|error| ApiError::bad_request(error.body_text()))?;
-    let limit = page.check()?;
-    let page = WebhookPage {
+    let webhooks = app.store.list_webhooks(WebhookPage {
         account: caller.account.id,
         after: page.after,
-        limit,
-    };
-    let webhooks = app.store.list_webhooks(page).await?;
-    let last = webhooks.last().map(|webhook| webhook.job);
+        limit: page.limit,
+    });
+    let webhooks = webhooks.await?;
     Ok(Json(DeliveryPage {
         ok: true,
-        next: last.filter(|_| webhooks.len() == limit as usize),
+        next: page.next(&webhooks, |webhook| webhook.job),
         deliveries: webhooks.into_iter().map(describe).collect(),
     }))
 }

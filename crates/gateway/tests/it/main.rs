@@ -12,6 +12,7 @@ mod erasure;
 mod fashn;
 mod fetch;
 mod field;
+mod follow;
 mod guard;
 mod host;
 mod hostile;

@@ -10,7 +10,7 @@ use super::{PostgresStore, open::MIGRATIONS};
 use crate::{
     Store as _, StoreError, Work,
     sql::{
-        dispatch, idempotency, job, key,
+        dispatch, idempotency, job, key, queue,
         schema::migrator,
         settle,
         statement::{Sql, query},
@@ -206,8 +206,10 @@ async fn no_hot_statement_reads_a_whole_table() {
             &["jobs_with_outputs", "samples_pkey"],
         ),
     ];
-    let outbox = outbox_statements(job, account);
-    for (statement, arguments, indices) in hot.into_iter().chain(outbox).chain(next_due()) {
+    let others = outbox_statements(job, account)
+        .into_iter()
+        .chain(followed_statements(job));
+    for (statement, arguments, indices) in hot.into_iter().chain(others).chain(next_due()) {
         let statement = statement.postgres;
         let steps = plan(pool(&store), statement, &arguments).await;
         for index in indices {
@@ -251,6 +253,32 @@ fn next_due() -> [Hot; 4] {
         (Work::Preparation, &["jobs_in_preparation"]),
     ];
     kinds.map(|(work, indices)| (sweep::next_due_of(work).into(), "80000".into(), indices))
+}
+
+/// What is asked for those who follow jobs.
+fn followed_statements(job: &str) -> [Hot; 4] {
+    [
+        (
+            job::FIND_MANY,
+            format!("jsonb_build_array({job})"),
+            &["jobs_pkey", "samples_pkey"],
+        ),
+        (
+            queue::FIND_PLACE.into(),
+            format!("{job}, 0, 100"),
+            &["samples_pkey", "samples_to_dispatch"],
+        ),
+        (
+            queue::LIST_RIVALS.into(),
+            "'preview', 5, 100".into(),
+            &["samples_to_dispatch"],
+        ),
+        (
+            queue::LIST_INFERENCES,
+            "20".into(),
+            &["jobs_with_outputs", "samples_pkey"],
+        ),
+    ]
 }
 
 /// The same of the outbox.

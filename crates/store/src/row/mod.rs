@@ -21,8 +21,8 @@ use tryon_core::{
 use crate::{
     matching::IdleNode,
     record::{
-        Account, Assignment, Erasure, ExpiredLease, Job, Node, NodeState, Output, Pair, Plan,
-        Preparation, Registration, Request, Retention, Sample, Source, Submission,
+        Account, Assignment, Erasure, ExpiredLease, Inference, Job, Node, NodeState, Output, Pair,
+        Plan, Preparation, Registration, Request, Retention, Sample, Source, Submission,
     },
     store::StoreError,
 };
@@ -232,6 +232,7 @@ pub(crate) struct SampleRow {
     sample_state: String,
     seed: i64,
     attempt: i64,
+    node: Option<String>,
     /// `null` in JSON where it was erased.
     #[sqlx(json(nullable))]
     #[expect(
@@ -250,6 +251,7 @@ impl SampleRow {
             state: named("samples.state", &self.sample_state, SampleState::from_name)?,
             seed: self.seed.cast_unsigned(),
             attempt: number("samples.attempt", self.attempt)?,
+            node: self.node,
             output: self.output.flatten(),
             error: error(
                 "samples.error_name",
@@ -310,6 +312,25 @@ impl TryFrom<PreparationRow> for Preparation {
             request: row.request,
             plan: row.plan,
             deadline: Timestamp::from_millis(row.deadline),
+        })
+    }
+}
+
+/// How a picture was computed, and how long that took.
+#[derive(FromRow)]
+pub(crate) struct InferenceRow {
+    #[sqlx(json)]
+    plan: Plan,
+    took_ms: i64,
+}
+
+impl TryFrom<InferenceRow> for Inference {
+    type Error = StoreError;
+
+    fn try_from(row: InferenceRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            plan: row.plan,
+            took: duration("samples.output", row.took_ms)?,
         })
     }
 }

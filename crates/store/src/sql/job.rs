@@ -15,7 +15,7 @@ macro_rules! job_sample_columns {
         "j.id, j.account_id, j.state, j.request, j.plan, j.sources, j.error_name, j.error_message,
          j.created_at, j.deadline, j.ended_at, j.output_retention, j.outputs_once,
          j.outputs_erased_at, s.idx,
-         s.state AS sample_state, s.seed, s.attempt, s.output, s.error_name AS sample_error_name,
+         s.state AS sample_state, s.seed, s.attempt, s.node, s.output, s.error_name AS sample_error_name,
          s.error_message AS sample_error_message"
     };
 }
@@ -25,6 +25,24 @@ pub(crate) const FIND: &str = concat!(
     job_sample_columns!(),
     " FROM jobs AS j JOIN samples AS s ON s.job_id = j.id WHERE j.id = $1 ORDER BY s.idx"
 );
+
+macro_rules! find_many {
+    ($elements:literal) => {
+        concat!(
+            "SELECT ",
+            job_sample_columns!(),
+            " FROM ",
+            $elements,
+            "($1) AS wanted JOIN jobs AS j ON j.id = wanted.value
+              JOIN samples AS s ON s.job_id = j.id ORDER BY j.id, s.idx"
+        )
+    };
+}
+
+pub(crate) const FIND_MANY: Sql = Sql {
+    sqlite: find_many!("json_each"),
+    postgres: find_many!("jsonb_array_elements_text"),
+};
 
 macro_rules! list_jobs {
     ($condition:literal) => {
@@ -43,7 +61,8 @@ macro_rules! list_jobs {
 pub(crate) const LIST: &str = list_jobs!("account_id = $1");
 
 pub(crate) const LIST_AFTER: &str = list_jobs!(
-    "account_id = $1 AND (created_at, id) < (SELECT created_at, id FROM jobs WHERE id = $3)"
+    "account_id = $1 AND (created_at, id) < (
+        SELECT created_at, id FROM jobs WHERE id = $3 AND account_id = $1)"
 );
 
 /// SQLite's signs keep its planner from every index but the one that has the oldest job first.
@@ -82,6 +101,15 @@ pub(super) async fn find(
         .fetch_all(connection)
         .await?;
     Ok(gather_jobs(rows)?.pop())
+}
+
+pub(super) async fn find_many(
+    connection: &mut Connection<'_>,
+    ids: Vec<String>,
+) -> Result<Vec<Job>, StoreError> {
+    let find = query(FIND_MANY).bind(json(&ids));
+    let rows: Vec<JobSampleRow> = find.fetch_all(connection).await?;
+    gather_jobs(rows)
 }
 
 pub(super) async fn list(

@@ -10,12 +10,12 @@
 //! - Rows are locked in one order: job, samples, nodes, account. Whoever claims work passes over
 //!   jobs and samples that somebody else holds, and waits only for another claim.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use tryon_core::{
     error::JobError,
-    id::{AccountId, AttemptId, ErasureId, JobId, KeyId},
+    id::{AccountId, AttemptId, ErasureId, JobId, KeyId, SampleId},
     job::JobEnd,
     ledger::{Balance, Pool},
     limit::Limits,
@@ -27,8 +27,8 @@ use self::{settle::Loss, transaction::Pools};
 use crate::{
     change::{Bell, Change, Changes},
     record::{
-        Account, Assignment, Caller, Erasable, Erasure, ExpiredLease, Job, JobPage, Key, Lost,
-        NewErasure, NewJob, NewKey, Node, NodeSpec, NodeState, Output, Pair, Preparation,
+        Account, Assignment, Caller, Erasable, Erasure, ExpiredLease, Inference, Job, JobPage, Key,
+        Lost, NewErasure, NewJob, NewKey, Node, NodeSpec, NodeState, Output, Pair, Preparation,
         Registered, Settled, Submission, SweptNodes, Violation, Work,
     },
     store::{Store, StoreError, SubmitError},
@@ -44,6 +44,7 @@ pub(crate) mod job;
 pub(crate) mod key;
 pub(crate) mod ledger;
 pub(crate) mod node;
+pub(crate) mod queue;
 pub(crate) mod registration;
 pub(crate) mod schema;
 pub(crate) mod settle;
@@ -190,6 +191,13 @@ impl<S: SqlStore> Store for S {
             .await
     }
 
+    async fn find_jobs(&self, ids: &[JobId]) -> Result<Vec<Job>, StoreError> {
+        let ids: Vec<_> = ids.iter().map(JobId::to_string).collect();
+        self.pools()
+            .look(move |connection| Box::pin(job::find_many(connection, ids)))
+            .await
+    }
+
     async fn list_jobs(&self, page: JobPage) -> Result<Vec<Job>, StoreError> {
         self.pools()
             .look(move |connection| Box::pin(job::list(connection, page)))
@@ -327,6 +335,22 @@ impl<S: SqlStore> Store for S {
             .await?;
         self.bell().ring(outcome.change());
         Ok(outcome)
+    }
+
+    async fn count_ahead(
+        &self,
+        samples: &[SampleId],
+    ) -> Result<BTreeMap<SampleId, u32>, StoreError> {
+        let samples = samples.to_vec();
+        self.pools()
+            .read(move |connection| Box::pin(queue::count_ahead(connection, samples.clone())))
+            .await
+    }
+
+    async fn list_inferences(&self, limit: u32) -> Result<Vec<Inference>, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(queue::list_inferences(connection, limit)))
+            .await
     }
 
     async fn claim_webhook(

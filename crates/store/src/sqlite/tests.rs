@@ -7,7 +7,7 @@ use super::{SqliteStore, open::MIGRATIONS};
 use crate::{
     Store as _, StoreError, Work,
     sql::{
-        dispatch, erasure, idempotency, job, key, node, registration,
+        dispatch, erasure, idempotency, job, key, node, queue, registration,
         schema::{known_version, migrator},
         settle,
         statement::{Sql, query},
@@ -50,7 +50,7 @@ async fn plan(pool: &SqlitePool, statement: &'static str) -> Vec<String> {
 #[tokio::test]
 async fn no_hot_statement_reads_a_whole_table() {
     let store = open_memory().await;
-    let hot: [(Sql, &str); 40] = [
+    let hot: [(Sql, &str); 46] = [
         (key::FIND_ACCOUNT.into(), "api_keys"),
         (
             idempotency::FIND.into(),
@@ -58,6 +58,10 @@ async fn no_hot_statement_reads_a_whole_table() {
         ),
         (idempotency::FORGET.into(), "idempotency_keys_by_age"),
         (job::FIND.into(), "jobs_1"),
+        (
+            job::FIND_MANY,
+            "SEARCH j USING INDEX sqlite_autoindex_jobs_1",
+        ),
         (job::LIST.into(), "jobs_of_account"),
         (
             job::LIST_AFTER.into(),
@@ -104,6 +108,20 @@ async fn no_hot_statement_reads_a_whole_table() {
         ),
         (sweep::next_due_of(Work::Dispatch).into(), "nodes_by_hold"),
         (sweep::next_due_of(Work::Erasures).into(), "erasures_by_due"),
+        (queue::FIND_PLACE.into(), "PRIMARY KEY (job_id=? AND idx=?)"),
+        (
+            queue::FIND_PLACE.into(),
+            "samples_to_dispatch (provider=? AND account_id=?",
+        ),
+        (
+            queue::LIST_RIVALS.into(),
+            "turns_waiting (provider=? AND turn<?)",
+        ),
+        (
+            queue::LIST_RIVALS.into(),
+            "samples_to_dispatch (provider=? AND account_id=?)",
+        ),
+        (queue::LIST_INFERENCES, "jobs_with_outputs"),
         (node::FIND.into(), "PRIMARY KEY (name=?)"),
         (node::FIND_AT_WORK.into(), "nodes_by_attempt"),
         (registration::COUNT_LAPSED.into(), "nodes_by_registration"),
@@ -131,6 +149,8 @@ fn is_full_scan(step: &str) -> bool {
         "SCAN j",
         "SCAN w",
         "SCAN due",
+        "SCAN wanted",
+        "SCAN counted",
         "SCAN json_each",
         "USING INDEX jobs_with_inputs",
     ];

@@ -6,8 +6,8 @@ use axum::{
     Extension, Json,
     body::Body,
     extract::State,
-    http::HeaderMap,
-    response::{IntoResponse, Response},
+    http::{HeaderMap, HeaderName},
+    response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
 use futures::{FutureExt as _, future::OptionFuture};
@@ -19,12 +19,18 @@ use tryon_api::public::{
 use tryon_blob::{Blobs, Key, Role};
 use tryon_core::{id::JobId, ledger::OutOfCredits, task::Task};
 use tryon_store::{
-    Account, Idempotency, NewJob, Pair, Plan, Retention, Source, Submission, SubmitError,
+    Account, Idempotency, NewJob, Pair, Plan, Retention, Source, StoreError, Submission,
+    SubmitError,
 };
 use url::Url;
 
 use self::wanted::{Picture, Wanted};
-use super::{body, erasure, refusal};
+use super::{
+    body, erasure,
+    follow::{self, PREFER, read_patience},
+    refusal,
+    status::describe,
+};
 use crate::{
     app::App,
     auth::Caller,
@@ -47,7 +53,10 @@ pub(super) const NAMED: &str = "1 to 255 printable ASCII characters that name th
     path = super::path::CLOTHES,
     tag = "try-on",
     security(("key" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = NAMED)),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = NAMED),
+        ("Prefer" = Option<String>, Header, description = PREFER),
+    ),
     request_body = ClothesRequest<'_>,
     responses((status = 200, description = "The job was accepted", body = Submitted), refusal::Submission)
 )]
@@ -56,15 +65,8 @@ pub(super) async fn submit_clothes(
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Accepted, ApiError> {
-    submit(
-        &app,
-        &caller.account,
-        Form::Task(Task::Clothes),
-        &headers,
-        body,
-    )
-    .await
+) -> Result<Response, ApiError> {
+    submit_task(&app, &caller, Task::Clothes, &headers, body).await
 }
 
 /// Puts a haircut on a face.
@@ -73,7 +75,10 @@ pub(super) async fn submit_clothes(
     path = super::path::HAIRSTYLE,
     tag = "try-on",
     security(("key" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = NAMED)),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = NAMED),
+        ("Prefer" = Option<String>, Header, description = PREFER),
+    ),
     request_body = HairstyleRequest<'_>,
     responses((status = 200, description = "The job was accepted", body = Submitted), refusal::Submission)
 )]
@@ -82,15 +87,8 @@ pub(super) async fn submit_hairstyle(
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Accepted, ApiError> {
-    submit(
-        &app,
-        &caller.account,
-        Form::Task(Task::Hairstyle),
-        &headers,
-        body,
-    )
-    .await
+) -> Result<Response, ApiError> {
+    submit_task(&app, &caller, Task::Hairstyle, &headers, body).await
 }
 
 /// Puts a design on skin.
@@ -99,7 +97,10 @@ pub(super) async fn submit_hairstyle(
     path = super::path::TATTOO,
     tag = "try-on",
     security(("key" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = NAMED)),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = NAMED),
+        ("Prefer" = Option<String>, Header, description = PREFER),
+    ),
     request_body = TattooRequest<'_>,
     responses((status = 200, description = "The job was accepted", body = Submitted), refusal::Submission)
 )]
@@ -108,15 +109,47 @@ pub(super) async fn submit_tattoo(
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Accepted, ApiError> {
-    submit(
-        &app,
-        &caller.account,
-        Form::Task(Task::Tattoo),
-        &headers,
-        body,
-    )
-    .await
+) -> Result<Response, ApiError> {
+    submit_task(&app, &caller, Task::Tattoo, &headers, body).await
+}
+
+async fn submit_task(
+    app: &Arc<App>,
+    caller: &Caller,
+    task: Task,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let form = Form::Task(task);
+    let accepted = submit(app, &caller.account, form, headers, body).await?;
+    let Some(patience) = read_patience(headers) else {
+        return Ok(accepted.answer::<Submitted>());
+    };
+    // What was accepted is never answered as a failure: a client would submit it again.
+    match wait(app, &accepted, patience).await {
+        Ok(Some(response)) => Ok(response),
+        Ok(None) => Ok(accepted.answer::<Submitted>()),
+        Err(error) => {
+            tracing::warn!(error = %Chain(&error), "a job that was accepted is not waited for");
+            Ok(accepted.answer::<Submitted>())
+        }
+    }
+}
+
+/// The answer once the job has ended, or stands as it does after so long.
+async fn wait(
+    app: &App,
+    accepted: &Accepted,
+    patience: Duration,
+) -> Result<Option<Response>, StoreError> {
+    let Some(job) = app.store.find_job(accepted.id).await? else {
+        return Ok(None);
+    };
+    let (job, applied) = follow::wait(app, job, Some(patience)).await;
+    let answer = Submitted::from(describe(app, &job)?);
+    Ok(Some(
+        (applied, accepted.replayed(), Json(answer)).into_response(),
+    ))
 }
 
 /// What a body is read as.
@@ -239,14 +272,11 @@ pub(super) struct Accepted {
 impl Accepted {
     /// The answer with this body.
     pub(super) fn answer<T: From<JobId> + Serialize>(self) -> Response {
-        let replayed = self.replayed.then_some([(idempotency::REPLAYED, "true")]);
-        (replayed, Json(T::from(self.id))).into_response()
+        (self.replayed(), Json(T::from(self.id))).into_response()
     }
-}
 
-impl IntoResponse for Accepted {
-    fn into_response(self) -> Response {
-        self.answer::<Submitted>()
+    fn replayed(&self) -> Option<[(HeaderName, &'static str); 1]> {
+        self.replayed.then_some([(idempotency::REPLAYED, "true")])
     }
 }
 
@@ -350,17 +380,18 @@ async fn store_picture(blobs: &Blobs, key: Key, picture: &Picture) -> Result<Sou
 }
 
 async fn accept(app: &App, job: NewJob) -> Result<Accepted, ApiError> {
-    let id = job.id;
+    let (id, named) = (job.id, job.idempotency.is_some());
     let accepted = app.store.submit_job(job, app.clock.now()).await;
     // Of a store that fails it is not known whether it took the job: the sweep finds out.
     if !matches!(accepted, Ok(()) | Err(SubmitError::Store(_))) {
         erase_pictures(app, id).await;
     }
-    // Two that were sent at once.
-    if let Err(SubmitError::AcceptedBefore(id)) = accepted {
-        return Ok(Accepted { id, replayed: true });
+    match accepted {
+        // Two that were sent at once.
+        Err(SubmitError::AcceptedBefore(id)) => return Ok(Accepted { id, replayed: true }),
+        Err(SubmitError::Store(error)) if !named => return Err(ApiError::perhaps_accepted(error)),
+        accepted => accepted?,
     }
-    accepted?;
     failpoint::reach("gateway::after-commit").await;
     tracing::info!(job = %id, "accepted");
     Ok(Accepted {

@@ -1,3 +1,5 @@
+use std::{collections::BTreeMap, time::Duration};
+
 use tryon_core::{
     error::JobErrorCode,
     id::{AttemptId, JobId},
@@ -5,7 +7,7 @@ use tryon_core::{
     task::Provider::{self, Lightxv, Preview, Qwen},
     time::Timestamp,
 };
-use tryon_store::{Assignment, Lost, NewJob, NodeState, Output, Store};
+use tryon_store::{Assignment, Inference, LONGEST_WAIT, Lost, NewJob, NodeState, Output, Store};
 
 use crate::fixture::{
     DEADLINE, account_id, at, attempt_of, balance, dispatch, dispatch_one, dispatched_job, error,
@@ -130,6 +132,65 @@ pub(super) async fn accounts_are_served_by_turns(store: &dyn Store) {
     assert_eq!(serve(store, 5).await, [11, 12, 3, 11, 4]);
     prepare_of(store, 3, 13, 1).await;
     assert_eq!(serve(store, 4).await, [11, 13, 5, 6]);
+}
+
+pub(super) async fn what_is_ahead_is_what_is_served_before(store: &dyn Store) {
+    for account in 1..=3 {
+        make_account(store, account, 1000).await;
+    }
+    ready_nodes(store, &["a"]).await;
+    for number in 1..=6 {
+        prepare_of(store, 1, number, 1).await;
+    }
+    assert_eq!(serve(store, 2).await, [1, 2]);
+    let (two, three) = (
+        prepare_of(store, 2, 11, 3).await,
+        prepare_of(store, 3, 12, 1).await,
+    );
+    let waiting = (3..=6).map(|number| job_id(number).sample(0));
+    let waiting = waiting.chain((0..3).map(|index| two.sample(index)));
+    let waiting: Vec<_> = waiting.chain([three.sample(0)]).collect();
+    let ahead = store.count_ahead(&waiting).await.unwrap();
+    assert_eq!(ahead.len(), waiting.len());
+    for served in 0.. {
+        let Some(given) = dispatch(store, 500).await.pop() else {
+            assert_eq!(served as usize, waiting.len());
+            break;
+        };
+        let sample = given.attempt.sample;
+        assert_eq!(ahead[&sample], served, "{ahead:?}");
+        let now = store.count_ahead(&[sample]).await.unwrap();
+        assert_eq!(now, BTreeMap::new(), "it is served");
+        let done = store.complete_sample(given.attempt, output("x"), at(500));
+        done.await.unwrap();
+    }
+    let unprepared = submit(store, 20, 1).await.sample(0);
+    let many = prepare_of(store, 1, 30, 120).await.sample(119);
+    let ahead = store.count_ahead(&[unprepared, many]).await.unwrap();
+    assert_eq!(ahead, BTreeMap::from([(many, LONGEST_WAIT)]));
+}
+
+pub(super) async fn it_is_known_how_long_pictures_took(store: &dyn Store) {
+    rich_account(store, 10).await;
+    assert_eq!(store.list_inferences(9).await.unwrap(), []);
+    let attempt = dispatched_job(store, 1, "a").await;
+    prepare(store, 2, 1).await;
+    let done = store.complete_sample(attempt, output("x"), at(5)).await;
+    done.unwrap();
+    let expected = Inference {
+        plan: plan(Preview),
+        took: Duration::from_millis(1234),
+    };
+    assert_eq!(store.list_inferences(9).await.unwrap(), [expected]);
+    let attempt = dispatch_one(store, 6).await;
+    let slower = Output {
+        inference_ms: 9000,
+        ..output("y")
+    };
+    let done = store.complete_sample(attempt, slower, at(60)).await;
+    done.unwrap();
+    let latest = store.list_inferences(1).await.unwrap();
+    assert_eq!(latest[0].took, Duration::from_secs(9));
 }
 
 pub(super) async fn turns_are_of_one_provider(store: &dyn Store) {

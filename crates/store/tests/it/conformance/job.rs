@@ -197,6 +197,38 @@ pub(super) async fn jobs_are_listed_newest_first_in_pages(store: &dyn Store) {
     );
 }
 
+pub(super) async fn a_list_goes_on_after_ones_own_jobs_alone(store: &dyn Store) {
+    let (account, other) = (
+        rich_account(store, 20).await,
+        make_account(store, 2, 20).await,
+    );
+    submit(store, 1, 1).await;
+    let foreign = NewJob {
+        account: other,
+        ..new_job(2, 1)
+    };
+    store.submit_job(foreign, at(2)).await.unwrap();
+    let page = JobPage {
+        account,
+        after: Some(job_id(2)),
+        limit: 9,
+    };
+    assert_eq!(store.list_jobs(page).await.unwrap(), []);
+}
+
+pub(super) async fn jobs_are_found_together(store: &dyn Store) {
+    rich_account(store, 20).await;
+    for (number, samples) in [(3, 2), (1, 1), (2, 4)] {
+        submit(store, number, samples).await;
+    }
+    let wanted = [3, 9, 1].map(job_id);
+    let found = store.find_jobs(&wanted).await.unwrap();
+    let expected = [1, 3].map(|number| store.find_job(job_id(number)));
+    let [one, three] = expected.map(|job| async { job.await.unwrap().unwrap() });
+    assert_eq!(found, [one.await, three.await]);
+    assert_eq!(store.find_jobs(&[]).await.unwrap(), []);
+}
+
 pub(super) async fn the_oldest_job_is_prepared_first(store: &dyn Store) {
     rich_account(store, 10).await;
     assert_eq!(
