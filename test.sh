@@ -27,6 +27,7 @@ if [ "${1-}" = faults ]; then
     exec cargo test --package tryon-gateway --test it --quiet -- --nocapture lab::
 fi
 
+need chromium-driver "$(command -v chromedriver || true)"
 need npm "$(command -v npm || true)"
 clients=target/clients
 mkdir -p "$clients"
@@ -55,6 +56,8 @@ for version in 0.1.0 1.1.0 2.0.0; do
 done
 install fashn-python-0.9.0 python_packages fashn==0.9.0
 install fashn-npm-0.11.1 npm_package fashn@0.11.1
+# What tells whether everybody can use a page.
+install axe-core-4.14.1 npm_package axe-core@4.14.1
 export TRYON_TEST_CLIENTS="$PWD/$clients"
 export TRYON_TEST_FAULTS=2000
 cargo test --workspace --quiet "$@"

@@ -9,6 +9,7 @@
 //! | `stranger` | how often an address may come without a valid key |
 //! | [`error`] | the one type that becomes an error answer |
 //! | [`route`] | the routes of the public listener |
+//! | `page` | what people are shown in a browser |
 //! | [`fetch`] | pictures from addresses that strangers name |
 //! | `prepare` | inputs become ready for a node |
 //! | `dispatch` | samples are given to nodes, and nodes looked after |
@@ -69,6 +70,7 @@ pub mod gateway;
 pub mod listener;
 mod origin;
 mod pace;
+mod page;
 mod place;
 mod prepare;
 pub mod random;
@@ -81,6 +83,9 @@ mod tests;
 mod tls;
 pub mod wake;
 mod webhook;
+
+/// The version of this program.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub use app::App;
 pub use certificate::CertificateError;

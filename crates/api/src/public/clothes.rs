@@ -115,6 +115,17 @@ const DIRECT: [Category; 10] = [
     Category::Others,
 ];
 
+/// The names of [`DIRECT`], the one that says nothing first.
+pub const CATEGORIES: [&str; DIRECT.len()] = {
+    let mut names = [""; DIRECT.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = DIRECT[at].as_str();
+        at += 1;
+    }
+    names
+};
+
 /// What the two fields mean together: the category, and the finer kind in the client's words
 /// where the category leaves it open.
 fn kind(
@@ -163,7 +174,7 @@ fn clothing(subcategory: Option<&Text<'_>>) -> Result<Category, RequestFault> {
 }
 
 fn unknown_category(name: &str) -> RequestFault {
-    let known = DIRECT.map(Category::as_str).join(", ");
+    let known = CATEGORIES.join(", ");
     let name = shorten(name);
     RequestFault::wrong(
         "category",

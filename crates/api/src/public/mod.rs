@@ -40,7 +40,7 @@ mod webhook;
 
 pub use self::{
     answer::{CreditAnswer, Credits, ErrorBody, JobFailure, JobStatus, StatusAnswer, Submitted},
-    clothes::ClothesRequest,
+    clothes::{CATEGORIES, ClothesRequest},
     erasure::{
         Deleted, DeletedColumns, DeletedPictures, ErasureStatus, Kept, Receipt, deleted_columns,
         kept,

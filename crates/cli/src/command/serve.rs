@@ -61,17 +61,16 @@ pub(crate) async fn run(
     let platform = Platform::start(config, &secrets, Arc::clone(&store)).await?;
     // Only now: a key that was made for a platform that cannot start would never be seen.
     let first = make_first_account(secrets.first_account, limits, &store).await?;
-    println!(
-        "tryon {} serves on {scheme}://{}",
-        env!("CARGO_PKG_VERSION"),
-        platform.gateway.public_addr()
-    );
+    let url = format!("{scheme}://{}", platform.gateway.public_addr());
+    println!("tryon {} serves on {url}", env!("CARGO_PKG_VERSION"));
     println!("  data     {}", data.display());
     println!("  node     http://{}", platform.node.local_addr());
     if let Some((account, key)) = first {
         println!("  account  {account}, with {FIRST_CREDITS} credits");
         println!("  key      {key}");
         println!("           keep it: it is not shown again");
+        // What is behind the sign stays in the browser.
+        println!("  try it   {url}/playground#key={key}");
     }
     let serving = async {
         tell_engine(&platform).await?;

@@ -171,7 +171,7 @@ fn a_bucket_that_cannot_be_reached_is_told_at_start_with_what_was_tried() {
             .output()
             .unwrap();
         assert_eq!(output.status.code(), Some(1), "{command}");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &errors(&output);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + errors(&output).as_str();
         for part in [
             "`s3://shop/pictures` cannot be written to",
             "http://127.0.0.1:1",
@@ -201,7 +201,8 @@ fn a_database_that_cannot_be_opened_is_told_without_its_password() {
                 .output()
                 .unwrap();
             assert_eq!(output.status.code(), Some(1), "{command:?}");
-            let said = String::from_utf8_lossy(&output.stdout).into_owned() + &errors(&output);
+            let said =
+                String::from_utf8_lossy(&output.stdout).into_owned() + errors(&output).as_str();
             assert!(!said.contains("timed out"), "{command:?}: {said}");
             // `serve` makes its secrets by itself: there is nothing wrong with those.
             assert!(!said.contains("link_signing_key"), "{command:?}: {said}");

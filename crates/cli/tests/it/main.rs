@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test states what it expects")]
 
 mod bench;
+mod browser;
 mod canary;
 mod chaos;
 mod clients;

@@ -39,7 +39,7 @@ pub(super) struct RunQuery {
 #[utoipa::path(
     post,
     path = super::path::RUN,
-    tag = "fashn",
+    tag = "FASHN",
     security(("key" = [])),
     params(RunQuery, ("Idempotency-Key" = Option<String>, Header, description = NAMED)),
     request_body = RunRequest<'_>,
@@ -64,7 +64,7 @@ pub(super) async fn submit_run(
 #[utoipa::path(
     get,
     path = super::path::RUN_STATUS,
-    tag = "fashn",
+    tag = "FASHN",
     security(("key" = [])),
     params(("id" = String, Path, description = "The job's id")),
     responses(
@@ -109,7 +109,7 @@ pub(super) async fn get_run(
 #[utoipa::path(
     get,
     path = super::path::CREDIT_TOTALS,
-    tag = "fashn",
+    tag = "FASHN",
     security(("key" = [])),
     responses(
         (status = 200, description = "The figures", body = CreditTotalAnswer),

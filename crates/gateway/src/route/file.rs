@@ -79,6 +79,7 @@ pub(super) async fn get_file(
     let max_age = seal.expires.saturating_sub(now.as_secs());
     if app.config.storage.redirect
         && !retention.once
+        && !is_own_page(&headers)
         && let Some(url) = app.blobs.sign(&key, validity(max_age)).await?
     {
         return Ok(send_on(&url));
@@ -91,6 +92,13 @@ pub(super) async fn get_file(
     }
     let caching = format!("private, max-age={max_age}, immutable");
     Ok(answer(blob, format, &name, &caching, &headers))
+}
+
+/// Whether one of our own pages asks: it may show nothing of any other origin.
+fn is_own_page(headers: &HeaderMap) -> bool {
+    headers
+        .get("sec-fetch-site")
+        .is_some_and(|site| site == "same-origin")
 }
 
 /// How long the picture is kept, if it is still: a bucket is not asked by us.

@@ -188,6 +188,7 @@ pub(crate) fn router(outcomes: &Outcomes) -> Router {
         .route(path::HEALTH, get(health::get_health))
         .route(path::READINESS, get(health::get_readiness))
         .route(path::OPENAPI, get(openapi::get_openapi))
+        .merge(crate::page::router())
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn(lingering::linger))

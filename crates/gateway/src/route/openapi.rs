@@ -55,7 +55,7 @@ use super::{credit, erasure, fashn, file, follow, health, job, path, status, sub
         (name = "jobs", description = "Following jobs"),
         (name = "erasure", description = "Forgetting people"),
         (name = "credits", description = "What jobs are paid with"),
-        (name = "fashn", description = "The same in the dialect of FASHN's API"),
+        (name = "FASHN", description = "The same in the dialect of FASHN's API"),
         (name = "webhooks", description = "Being told of jobs' ends"),
         (name = "files", description = "What jobs delivered"),
         (name = "health", description = "For whoever runs the gateway"),
