@@ -101,7 +101,7 @@ impl<'a> ClothesRequest<'a> {
     }
 }
 
-/// What `category` can be, apart from `clothing`.
+/// What [`CATEGORIES`] name.
 const DIRECT: [Category; 10] = [
     Category::Auto,
     Category::Tops,
@@ -115,7 +115,7 @@ const DIRECT: [Category; 10] = [
     Category::Others,
 ];
 
-/// The names of [`DIRECT`], the one that says nothing first.
+/// What `category` can be, apart from `clothing`: the one that says nothing first.
 pub const CATEGORIES: [&str; DIRECT.len()] = {
     let mut names = [""; DIRECT.len()];
     let mut at = 0;
