@@ -56,6 +56,8 @@ for version in 0.1.0 1.1.0 2.0.0; do
 done
 install fashn-python-0.9.0 python_packages fashn==0.9.0
 install fashn-npm-0.11.1 npm_package fashn@0.11.1
+# What reads the figures of a gateway, strictly.
+install prometheus-client-0.26.0 python_packages prometheus-client==0.26.0
 # What tells whether everybody can use a page.
 install axe-core-4.14.1 npm_package axe-core@4.14.1
 export TRYON_TEST_CLIENTS="$PWD/$clients"

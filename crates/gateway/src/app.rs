@@ -11,6 +11,7 @@ use crate::{
     config::GatewayConfig,
     darkroom::Darkroom,
     follow::Following,
+    metric::Metrics,
     random::{Random, SystemRandom},
     rate::{MemoryRates, Rates},
     route::body::BodyBudget,
@@ -45,6 +46,8 @@ pub struct App {
     pub(crate) results: BodyBudget,
     /// Where pictures are decoded and encoded.
     pub(crate) darkroom: Darkroom,
+    /// What is counted.
+    pub(crate) metrics: Metrics,
     /// Jobs that somebody waits for.
     pub(crate) following: Arc<Following>,
     /// Submissions that are being accepted, which go on where their client hangs up.
@@ -62,6 +65,7 @@ impl App {
             results: BodyBudget::for_results(&config.limits),
             strangers: Strangers::new(config.limits.failures_per_minute),
             darkroom: Darkroom::default(),
+            metrics: Metrics::default(),
             following: Arc::default(),
             submissions: TaskTracker::new(),
             draining: CancellationToken::new(),

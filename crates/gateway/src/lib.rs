@@ -17,6 +17,7 @@
 //! | `follow` | jobs that somebody waits for |
 //! | `sweep` | leases, deadlines, and pictures that nobody may keep |
 //! | [`gateway`] | all of that from its start to its end |
+//! | `metric` | what is counted |
 //! | [`listener`] | sockets: connection limits, timeouts, a graceful end |
 //!
 //! Architecture invariant: a gateway holds nothing that another could not rebuild. Jobs live in
@@ -68,6 +69,7 @@ pub mod fetch;
 mod follow;
 pub mod gateway;
 pub mod listener;
+mod metric;
 mod origin;
 mod pace;
 mod page;

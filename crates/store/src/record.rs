@@ -459,6 +459,17 @@ impl Node {
 /// How many samples are counted that wait before another.
 pub const LONGEST_WAIT: u32 = 100;
 
+/// What waits for a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// The provider.
+    pub provider: Provider,
+    /// How many samples.
+    pub waiting: u64,
+    /// When the job was accepted that did so first.
+    pub oldest: Timestamp,
+}
+
 /// How long a picture took that was made lately.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Inference {

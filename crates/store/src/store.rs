@@ -17,7 +17,7 @@ use crate::change::Changes;
 use crate::record::{
     Account, Assignment, Caller, Erasable, Erasure, ExpiredLease, Inference, Job, JobPage, Key,
     Lost, NewErasure, NewJob, NewKey, Node, NodeSpec, NodeState, Output, Pair, Preparation,
-    Registered, Settled, Submission, SweptNodes, Violation, Work,
+    QueueDepth, Registered, Settled, Submission, SweptNodes, Violation, Work,
 };
 use crate::webhook::{Webhook, WebhookClaim, WebhookPage, WebhookTry, WebhookVerdict};
 
@@ -262,6 +262,9 @@ pub trait Store: Send + Sync + 'static {
         &self,
         samples: &[SampleId],
     ) -> Result<BTreeMap<SampleId, u32>, StoreError>;
+
+    /// What waits for each provider; none for those that nothing waits for.
+    async fn list_queues(&self) -> Result<Vec<QueueDepth>, StoreError>;
 
     /// How long pictures took that are still kept, of at most `limit` jobs: of those that are kept
     /// longest from now on, which are the last where all are kept for as long.

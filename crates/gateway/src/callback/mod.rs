@@ -2,7 +2,7 @@
 //!
 //! `POST /internal/v1/results` takes the result of an attempt, `POST …/job_complete` the hint that
 //! a device is free, and `POST /internal/v1/nodes` a node that makes itself known. All want the
-//! shared token, which is checked before the body is read.
+//! shared token, which is checked before the body is read; only `GET /metrics` does not.
 //!
 //! Every result that is understood is answered 200, also one that comes twice, too late, or for
 //! something unknown: a node offers again what was not answered 2xx, for a day, and there is
@@ -16,6 +16,7 @@ mod form;
 pub mod fuzz;
 mod hint;
 mod image;
+mod metrics;
 mod node;
 mod settle;
 
@@ -27,7 +28,7 @@ use axum::{
     extract::{DefaultBodyLimit, State},
     http::HeaderMap,
     middleware,
-    routing::{delete, post},
+    routing::{delete, get, post},
 };
 use serde::Serialize;
 use tokio_util::task::TaskTracker;
@@ -46,6 +47,8 @@ pub mod path {
     pub const JOB_COMPLETE: &str = "/internal/v1/job_complete";
     /// The same for nodes that are given the listener's address alone.
     pub const JOB_COMPLETE_AT_ROOT: &str = "/job_complete";
+    /// Tells figures to whoever watches over gateways.
+    pub const METRICS: &str = "/metrics";
     /// Takes nodes that make themselves known.
     pub const NODES: &str = tryon_api::node::REGISTRATION_PATH;
     /// Takes that one ends.
@@ -85,6 +88,8 @@ pub(crate) fn router(reports: Reports) -> Router {
             Arc::clone(&app),
             auth::admit,
         ))
+        // Of the figures nothing is secret to those who reach this listener.
+        .route(path::METRICS, get(metrics::get_metrics))
         .layer(middleware::from_fn(lingering::linger))
         .layer(middleware::from_fn(trace::catch))
         .layer(middleware::from_fn_with_state(app, trace::trace))

@@ -1,5 +1,7 @@
 //! What becomes of a report.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use tryon_blob::Key;
 use tryon_core::{
@@ -137,6 +139,8 @@ async fn deliver(outcomes: &Outcomes, open: Open, delivered: Delivered) -> Resul
     };
     failpoint::reach("gateway::after-settlement").await;
     tracing::info!(%attempt, "an image was delivered");
+    let took = Duration::from_millis(delivered.inference_ms);
+    app.metrics.count_picture(open.job.plan.provider, took);
     log_end(attempt.sample.job, job_end.as_ref());
     reward(outcomes, &open, rival).await;
     Ok(())
@@ -197,6 +201,8 @@ async fn unreadable(
 async fn fail(outcomes: &Outcomes, open: &Open, failure: Failure) -> Result<(), ApiError> {
     let (app, attempt) = (&outcomes.app, open.attempt);
     let Failure { error, retryable } = failure;
+    app.metrics
+        .count_failure(open.job.plan.provider, error.name);
     tracing::warn!(%attempt, name = error.name.as_str(), retryable, "an attempt failed");
     // Other failures are the pictures' fault.
     let is_nodes = retryable || error.name == JobErrorCode::PipelineError;

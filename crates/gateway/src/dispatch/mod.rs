@@ -72,7 +72,11 @@ async fn claim(outcomes: &Outcomes) -> Result<Vec<Assignment>, StoreError> {
 }
 
 fn start(outcomes: &Outcomes, tasks: &TaskTracker, assignments: Vec<Assignment>) {
+    let app = &outcomes.app;
     for assignment in assignments {
+        let left = assignment.deadline.since(app.clock.now());
+        let waited = app.config.jobs.deadline.duration().saturating_sub(left);
+        app.metrics.count_dispatch(assignment.plan.provider, waited);
         let outcomes = outcomes.clone();
         tasks.spawn(async move { offer::offer(&outcomes, &assignment).await });
     }

@@ -164,6 +164,11 @@ impl Following {
         jobs.keys().copied().collect()
     }
 
+    /// How many jobs are followed.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
     /// What is taken of every followed job.
     fn collect<T>(&self, mut take: impl FnMut(&Standing) -> Option<T>) -> Vec<T> {
         let jobs = self.lock();

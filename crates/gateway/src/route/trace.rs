@@ -3,7 +3,7 @@
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use axum::{
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{HeaderName, HeaderValue},
     middleware::Next,
     response::{IntoResponse as _, Response},
@@ -29,7 +29,7 @@ pub(crate) async fn trace(State(app): State<Arc<App>>, request: Request, next: N
         method = %request.method(),
         path = loggable(request.uri().path()),
     );
-    let mut response = answer(request, next).instrument(span).await;
+    let mut response = answer(&app, request, next).instrument(span).await;
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }
@@ -46,10 +46,16 @@ fn loggable(path: &str) -> &str {
     path
 }
 
-async fn answer(request: Request, next: Next) -> Response {
+async fn answer(app: &App, request: Request, next: Next) -> Response {
     let start = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
-    let (status, millis) = (response.status().as_u16(), start.elapsed().as_millis());
+    let (status, took) = (response.status().as_u16(), start.elapsed());
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    app.metrics
+        .count_answer(route, method.as_str(), status, took);
+    let millis = took.as_millis();
     tracing::info!(status, millis, "answered");
     response
 }

@@ -109,6 +109,7 @@ impl Messenger {
         let took = began.elapsed();
         let verdict = self.judge(&claim, at, &posted);
         log_try(&claim, &posted, verdict);
+        self.app.metrics.count_webhook(verdict);
         let tried = WebhookTry {
             number: claim.number,
             at,

@@ -21,6 +21,7 @@ mod input;
 mod keep;
 mod lab;
 mod limit;
+mod metric;
 mod page;
 mod rate;
 mod registration;

@@ -29,7 +29,7 @@ use crate::{
     record::{
         Account, Assignment, Caller, Erasable, Erasure, ExpiredLease, Inference, Job, JobPage, Key,
         Lost, NewErasure, NewJob, NewKey, Node, NodeSpec, NodeState, Output, Pair, Preparation,
-        Registered, Settled, Submission, SweptNodes, Violation, Work,
+        QueueDepth, Registered, Settled, Submission, SweptNodes, Violation, Work,
     },
     store::{Store, StoreError, SubmitError},
     webhook::{Webhook, WebhookClaim, WebhookPage, WebhookTry, WebhookVerdict},
@@ -344,6 +344,12 @@ impl<S: SqlStore> Store for S {
         let samples = samples.to_vec();
         self.pools()
             .read(move |connection| Box::pin(queue::count_ahead(connection, samples.clone())))
+            .await
+    }
+
+    async fn list_queues(&self) -> Result<Vec<QueueDepth>, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(queue::list_depths(connection)))
             .await
     }
 

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use tryon_core::id::SampleId;
+use tryon_core::{id::SampleId, time::Timestamp};
 
 use super::statement::{Connection, Sql, query};
 use crate::{
     matching::{self, Turns},
-    record::{Inference, LONGEST_WAIT},
-    row::{InferenceRow, number},
+    record::{Inference, LONGEST_WAIT, QueueDepth},
+    row::{InferenceRow, number, parse},
     store::StoreError,
 };
 
@@ -34,6 +34,11 @@ pub(crate) const LIST_RIVALS: &str = "
     FROM turns AS t
     WHERE t.provider = $1 AND t.due_at IS NOT NULL AND t.turn <= $2
     ORDER BY t.turn, t.account_id LIMIT $3";
+
+/// It counts what waits, by an index of that alone.
+pub(crate) const LIST_DEPTHS: &str = "
+    SELECT provider, COUNT(*) AS waiting, MIN(created_at) AS oldest FROM samples
+    WHERE due_at IS NOT NULL GROUP BY provider";
 
 macro_rules! list_inferences {
     ($took:literal) => {
@@ -116,6 +121,20 @@ async fn list_rivals(
         waiting,
     });
     Ok(rivals.collect())
+}
+
+pub(super) async fn list_depths(
+    connection: &mut Connection<'_>,
+) -> Result<Vec<QueueDepth>, StoreError> {
+    let rows: Vec<(String, i64, i64)> = query(LIST_DEPTHS).fetch_all(connection).await?;
+    let depth = |(provider, waiting, oldest): (String, i64, i64)| {
+        Ok(QueueDepth {
+            provider: parse("samples.provider", &provider)?,
+            waiting: number("samples", waiting)?,
+            oldest: Timestamp::from_millis(oldest),
+        })
+    };
+    rows.into_iter().map(depth).collect()
 }
 
 pub(super) async fn list_inferences(

@@ -50,7 +50,7 @@ async fn plan(pool: &SqlitePool, statement: &'static str) -> Vec<String> {
 #[tokio::test]
 async fn no_hot_statement_reads_a_whole_table() {
     let store = open_memory().await;
-    let hot: [(Sql, &str); 46] = [
+    let hot: [(Sql, &str); 47] = [
         (key::FIND_ACCOUNT.into(), "api_keys"),
         (
             idempotency::FIND.into(),
@@ -122,6 +122,7 @@ async fn no_hot_statement_reads_a_whole_table() {
             "samples_to_dispatch (provider=? AND account_id=?)",
         ),
         (queue::LIST_INFERENCES, "jobs_with_outputs"),
+        (queue::LIST_DEPTHS.into(), "USING INDEX samples_to_dispatch"),
         (node::FIND.into(), "PRIMARY KEY (name=?)"),
         (node::FIND_AT_WORK.into(), "nodes_by_attempt"),
         (registration::COUNT_LAPSED.into(), "nodes_by_registration"),
@@ -151,6 +152,7 @@ fn is_full_scan(step: &str) -> bool {
         "SCAN due",
         "SCAN wanted",
         "SCAN counted",
+        "USING INDEX samples_to_dispatch",
         "SCAN json_each",
         "USING INDEX jobs_with_inputs",
     ];

@@ -7,7 +7,9 @@ use tryon_core::{
     task::Provider::{self, Lightxv, Preview, Qwen},
     time::Timestamp,
 };
-use tryon_store::{Assignment, Inference, LONGEST_WAIT, Lost, NewJob, NodeState, Output, Store};
+use tryon_store::{
+    Assignment, Inference, LONGEST_WAIT, Lost, NewJob, NodeState, Output, QueueDepth, Store,
+};
 
 use crate::fixture::{
     DEADLINE, account_id, at, attempt_of, balance, dispatch, dispatch_one, dispatched_job, error,
@@ -168,6 +170,27 @@ pub(super) async fn what_is_ahead_is_what_is_served_before(store: &dyn Store) {
     let many = prepare_of(store, 1, 30, 120).await.sample(119);
     let ahead = store.count_ahead(&[unprepared, many]).await.unwrap();
     assert_eq!(ahead, BTreeMap::from([(many, LONGEST_WAIT)]));
+}
+
+pub(super) async fn what_waits_is_counted_for_each_provider(store: &dyn Store) {
+    rich_account(store, 10).await;
+    ready_nodes(store, &["a"]).await;
+    assert_eq!(store.list_queues().await.unwrap(), []);
+    prepare_of(store, 1, 1, 2).await;
+    prepare_of(store, 1, 2, 1).await;
+    prepare_for(store, 1, 3, 1, Qwen).await;
+    submit(store, 4, 1).await;
+    let depth = |provider, waiting, oldest| QueueDepth {
+        provider,
+        waiting,
+        oldest: at(oldest),
+    };
+    let mut queues = store.list_queues().await.unwrap();
+    queues.sort_by_key(|queue| queue.oldest);
+    assert_eq!(queues, [depth(Preview, 3, 1), depth(Qwen, 1, 3)]);
+    dispatch_one(store, 5).await;
+    let queues = store.list_queues().await.unwrap();
+    assert!(queues.contains(&depth(Preview, 2, 1)), "{queues:?}");
 }
 
 pub(super) async fn it_is_known_how_long_pictures_took(store: &dyn Store) {

@@ -76,6 +76,7 @@ macro_rules! conformance {
                     accounts_are_served_by_turns,
                     what_is_ahead_is_what_is_served_before,
                     it_is_known_how_long_pictures_took,
+                    what_waits_is_counted_for_each_provider,
                     turns_are_of_one_provider,
                     providers_that_share_a_node_are_served_by_turns,
                     who_asks_for_too_much_has_a_share_all_the_same,

@@ -1,0 +1,27 @@
+//! `GET /metrics`.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::header,
+    response::{IntoResponse as _, Response},
+};
+
+use super::Reports;
+use crate::{error::ApiError, metric::Moment};
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Tells what was counted, and how the queue and the nodes stand.
+pub(super) async fn get_metrics(State(reports): State<Reports>) -> Result<Response, ApiError> {
+    let app = Arc::clone(&reports.outcomes.app);
+    let moment = Moment {
+        now: app.clock.now(),
+        queues: app.store.list_queues().await?,
+        nodes: app.store.list_nodes().await?,
+        followed: app.following.count(),
+    };
+    let text = app.metrics.expose(&moment);
+    Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response())
+}

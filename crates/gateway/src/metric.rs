@@ -1,0 +1,245 @@
+//! What a gateway counts, in the exposition format of `OpenMetrics`.
+//!
+//! Counts are this gateway's own. What the store knows (the queue, the nodes) is looked up when it is
+//! asked for, and every gateway on the store tells the same.
+
+use std::time::Duration;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+use tryon_core::{error::JobErrorCode, task::Provider, time::Timestamp};
+use tryon_store::{Node, NodeState, QueueDepth, WebhookVerdict};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: String,
+    method: &'static str,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProviderLabels {
+    provider: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    provider: &'static str,
+    error: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    state: &'static str,
+}
+
+/// What is true at the moment the figures are asked for.
+pub(crate) struct Moment {
+    pub(crate) now: Timestamp,
+    pub(crate) queues: Vec<QueueDepth>,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) followed: usize,
+}
+
+/// Everything a gateway counts.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    requests: Family<RequestLabels, Counter>,
+    latencies: Family<RouteLabels, Histogram, fn() -> Histogram>,
+    waits: Family<ProviderLabels, Histogram, fn() -> Histogram>,
+    inferences: Family<ProviderLabels, Histogram, fn() -> Histogram>,
+    failures: Family<FailureLabels, Counter>,
+    webhooks: Family<OutcomeLabels, Counter>,
+}
+
+/// A family of histograms of seconds: answers take milliseconds, pictures minutes.
+fn seconds<L: Clone + std::hash::Hash + Eq>() -> Family<L, Histogram, fn() -> Histogram> {
+    Family::new_with_constructor(|| {
+        Histogram::new([
+            0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0,
+        ])
+    })
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            requests: Family::default(),
+            latencies: seconds(),
+            waits: seconds(),
+            inferences: seconds(),
+            failures: Family::default(),
+            webhooks: Family::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts an answer. The route is as it is written, without what was asked for in it.
+    pub(crate) fn count_answer(&self, route: &str, method: &str, status: u16, took: Duration) {
+        let route = route.to_owned();
+        let labels = RequestLabels {
+            route: route.clone(),
+            method: known(method),
+            status,
+        };
+        self.requests.get_or_create(&labels).inc();
+        let latency = self.latencies.get_or_create(&RouteLabels { route });
+        latency.observe(took.as_secs_f64());
+    }
+
+    /// Counts a sample that was given to a node, so long after its job was accepted.
+    pub(crate) fn count_dispatch(&self, provider: Provider, waited: Duration) {
+        let waits = self.waits.get_or_create(&labels(provider));
+        waits.observe(waited.as_secs_f64());
+    }
+
+    /// Counts a picture that was delivered.
+    pub(crate) fn count_picture(&self, provider: Provider, took: Duration) {
+        let inferences = self.inferences.get_or_create(&labels(provider));
+        inferences.observe(took.as_secs_f64());
+    }
+
+    /// Counts an attempt that a node reported to have failed.
+    pub(crate) fn count_failure(&self, provider: Provider, error: JobErrorCode) {
+        let labels = FailureLabels {
+            provider: provider.as_str(),
+            error: error.as_str(),
+        };
+        self.failures.get_or_create(&labels).inc();
+    }
+
+    /// Counts a try of a webhook.
+    pub(crate) fn count_webhook(&self, verdict: WebhookVerdict) {
+        let outcome = match verdict {
+            WebhookVerdict::Delivered => "delivered",
+            WebhookVerdict::Again(_) => "again",
+            WebhookVerdict::Failed => "failed",
+            WebhookVerdict::Gone => "gone",
+        };
+        self.webhooks
+            .get_or_create(&OutcomeLabels { outcome })
+            .inc();
+    }
+
+    /// All of it, and what is true now, in the exposition format.
+    pub(crate) fn expose(&self, moment: &Moment) -> String {
+        let mut registry = Registry::with_prefix("tryon_gateway");
+        self.register(&mut registry);
+        register_queues(&mut registry, moment);
+        register_nodes(&mut registry, moment);
+        let followed = Gauge::<i64>::default();
+        followed.set(count(moment.followed));
+        registry.register(
+            "followed_jobs",
+            "Jobs that clients wait for at this gateway",
+            followed,
+        );
+        let mut text = String::new();
+        encode(&mut text, &registry).expect("BUG: writing to a string does not fail");
+        text
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "requests",
+            "Requests that were answered",
+            self.requests.clone(),
+        );
+        let times = [
+            (
+                "request_duration",
+                "Time from a request's head to its answer's head",
+            ),
+            (
+                "dispatch_wait",
+                "Time from a job's acceptance until a sample of it was given to a node",
+            ),
+            ("inference", "Time that a picture took on its node"),
+        ];
+        let [request, dispatch, inference] = times;
+        registry.register_with_unit(request.0, request.1, Unit::Seconds, self.latencies.clone());
+        registry.register_with_unit(dispatch.0, dispatch.1, Unit::Seconds, self.waits.clone());
+        registry.register_with_unit(
+            inference.0,
+            inference.1,
+            Unit::Seconds,
+            self.inferences.clone(),
+        );
+        let text = "Attempts that nodes reported to have failed";
+        registry.register("failed_attempts", text, self.failures.clone());
+        registry.register(
+            "webhook_tries",
+            "Tries to deliver webhooks",
+            self.webhooks.clone(),
+        );
+    }
+}
+
+fn register_queues(registry: &mut Registry, moment: &Moment) {
+    let (samples, age) = (
+        Family::<ProviderLabels, Gauge>::default(),
+        Family::<ProviderLabels, Gauge>::default(),
+    );
+    for provider in Provider::ALL {
+        let depth = moment.queues.iter().find(|it| it.provider == *provider);
+        let waiting = depth.map_or(0, |depth| depth.waiting);
+        let oldest = depth.map_or(Duration::ZERO, |depth| moment.now.since(depth.oldest));
+        let labels = labels(*provider);
+        samples.get_or_create(&labels).set(count(waiting));
+        age.get_or_create(&labels).set(count(oldest.as_secs()));
+    }
+    registry.register("queue_samples", "Samples that wait for a node", samples);
+    let text = "Time since the job was accepted of which a sample waits longest";
+    registry.register_with_unit("queue_age", text, Unit::Seconds, age);
+}
+
+fn register_nodes(registry: &mut Registry, moment: &Moment) {
+    let states = Family::<StateLabels, Gauge>::default();
+    let states_of = |node: &Node| match node {
+        node if node.is_lost(moment.now) => "lost",
+        node if node.drained => "drained",
+        node if node.attempt.is_some() => "busy",
+        node => node.state.as_str(),
+    };
+    let known = NodeState::ALL.map(NodeState::as_str);
+    for state in known.into_iter().chain(["lost", "drained", "busy"]) {
+        let nodes = moment.nodes.iter().filter(|node| states_of(node) == state);
+        states
+            .get_or_create(&StateLabels { state })
+            .set(count(nodes.count()));
+    }
+    registry.register("nodes", "Nodes by what they do", states);
+}
+
+const fn labels(provider: Provider) -> ProviderLabels {
+    ProviderLabels {
+        provider: provider.as_str(),
+    }
+}
+
+fn count(number: impl TryInto<i64>) -> i64 {
+    number.try_into().unwrap_or(i64::MAX)
+}
+
+/// A client can send whatever method it likes, and must not make a series of each.
+fn known(method: &str) -> &'static str {
+    let known = ["GET", "HEAD", "POST", "DELETE", "OPTIONS"];
+    known
+        .into_iter()
+        .find(|it| *it == method)
+        .unwrap_or("other")
+}
