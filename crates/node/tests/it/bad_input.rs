@@ -48,13 +48,13 @@ async fn a_missing_field_is_named() {
     let forms = fields.map(|name| (*name, Form::tryon("job").without(name)));
     assert_json_snapshot!(details(&stage, forms).await, @r#"
     {
-      "config": "`config` is missing",
-      "garment_image": "`garment_image` is missing",
       "job_id": "`job_id` is missing",
-      "masked_user_image": "`masked_user_image` is missing",
-      "provider": "`provider` is missing",
+      "user_id": "`user_id` is missing",
       "session_id": "`session_id` is missing",
-      "user_id": "`user_id` is missing"
+      "provider": "`provider` is missing",
+      "config": "`config` is missing",
+      "masked_user_image": "`masked_user_image` is missing",
+      "garment_image": "`garment_image` is missing"
     }
     "#);
 }
@@ -66,13 +66,13 @@ async fn an_empty_field_is_named() {
     let forms = fields.map(|name| (*name, Form::tryon("job").set(name, "")));
     assert_json_snapshot!(details(&stage, forms).await, @r#"
     {
-      "config": "`config` is empty",
-      "garment_image": "`garment_image` is empty",
       "job_id": "`job_id` is empty",
-      "masked_user_image": "`masked_user_image` is empty",
-      "provider": "`provider` is empty",
+      "user_id": "`user_id` is empty",
       "session_id": "`session_id` is empty",
-      "user_id": "`user_id` is empty"
+      "provider": "`provider` is empty",
+      "config": "`config` is empty",
+      "masked_user_image": "`masked_user_image` is empty",
+      "garment_image": "`garment_image` is empty"
     }
     "#);
 }
@@ -88,13 +88,13 @@ async fn a_doubled_field_is_named() {
     let forms = texts.into_iter().chain(files);
     assert_json_snapshot!(details(&stage, forms).await, @r#"
     {
-      "config": "`config` was sent more than once",
-      "garment_image": "`garment_image` was sent more than once",
       "job_id": "`job_id` was sent more than once",
-      "masked_user_image": "`masked_user_image` was sent more than once",
-      "provider": "`provider` was sent more than once",
+      "user_id": "`user_id` was sent more than once",
       "session_id": "`session_id` was sent more than once",
-      "user_id": "`user_id` was sent more than once"
+      "provider": "`provider` was sent more than once",
+      "config": "`config` was sent more than once",
+      "masked_user_image": "`masked_user_image` was sent more than once",
+      "garment_image": "`garment_image` was sent more than once"
     }
     "#);
 }
@@ -117,10 +117,10 @@ async fn a_text_that_cannot_be_used_is_named() {
     {
       "blank": "`user_id` is empty",
       "line break": "`job_id` has control characters",
-      "long": "`job_id` has more than 256 bytes",
-      "long config": "`config` has more than 65536 bytes",
       "not UTF-8": "`session_id` is not UTF-8 text",
-      "unknown provider": "Invalid provider: Qwen"
+      "long": "`job_id` has more than 256 bytes",
+      "unknown provider": "Invalid provider: Qwen",
+      "long config": "`config` has more than 65536 bytes"
     }
     "#);
 }
@@ -151,24 +151,24 @@ async fn a_wrong_config_is_told_what_is_wrong() {
     let forms = texts.map(|text| (text, config(text)));
     assert_json_snapshot!(details(&stage, forms).await, @r#"
     {
-      "42": "`config` is a number, not a JSON object such as {\"seed\": 42}",
-      "[1]": "`config` is a list, not a JSON object such as {\"seed\": 42}",
-      "null": "`config` is null, not a JSON object such as {\"seed\": 42}",
       "seed=42": "`config` is not JSON: expected value at line 1 column 1",
-      "{\"cfg\": \"high\"}": "`config.cfg` is wrong: invalid type: string \"high\", expected f32",
-      "{\"cfg\": -1}": "`config.cfg` is -1, not a number from 0 to 20",
-      "{\"cfg\": 20.5}": "`config.cfg` is 20.5, not a number from 0 to 20",
-      "{\"progress_url\": \"file:///etc/passwd\"}": "`config.progress_url` is a `file` address, not an http or https address",
-      "{\"prompt\": 1}": "`config.prompt` is wrong: invalid type: integer `1`, expected a string",
+      "[1]": "`config` is a list, not a JSON object such as {\"seed\": 42}",
+      "42": "`config` is a number, not a JSON object such as {\"seed\": 42}",
+      "null": "`config` is null, not a JSON object such as {\"seed\": 42}",
+      "{\"seed\": 42": "`config` is not JSON: EOF while parsing an object at line 1 column 11",
       "{\"seed\": \"42\"}": "`config.seed` is wrong: invalid type: string \"42\", expected u64",
       "{\"seed\": -1}": "`config.seed` is wrong: invalid value: integer `-1`, expected u64",
       "{\"seed\": 1.5}": "`config.seed` is wrong: invalid type: floating point `1.5`, expected u64",
-      "{\"seed\": 42": "`config` is not JSON: EOF while parsing an object at line 1 column 11",
-      "{\"steps\": \"4\"}": "`config.steps` is wrong: invalid type: string \"4\", expected u32",
       "{\"steps\": 0}": "`config.steps` is 0, not a whole number from 1 to 100",
       "{\"steps\": 101}": "`config.steps` is 101, not a whole number from 1 to 100",
+      "{\"steps\": \"4\"}": "`config.steps` is wrong: invalid type: string \"4\", expected u32",
+      "{\"cfg\": -1}": "`config.cfg` is -1, not a number from 0 to 20",
+      "{\"cfg\": 20.5}": "`config.cfg` is 20.5, not a number from 0 to 20",
+      "{\"cfg\": \"high\"}": "`config.cfg` is wrong: invalid type: string \"high\", expected f32",
+      "{\"prompt\": 1}": "`config.prompt` is wrong: invalid type: integer `1`, expected a string",
       "{\"width\": 32, \"height\": 512}": "`config.width` is 32, not a whole number from 64 to 4096",
-      "{\"width\": 512}": "`config.height` is missing: `width` and `height` come together"
+      "{\"width\": 512}": "`config.height` is missing: `width` and `height` come together",
+      "{\"progress_url\": \"file:///etc/passwd\"}": "`config.progress_url` is a `file` address, not an http or https address"
     }
     "#);
 }
@@ -204,17 +204,17 @@ async fn a_picture_that_cannot_be_used_is_told_why() {
     ];
     assert_json_snapshot!(details(&stage, forms).await, @r#"
     {
-      "1x1": "`garment_image`: the picture is 1x1; both sides need at least 16 pixels",
-      "25 MB": "`garment_image` has more than 20000000 bytes",
-      "40,000x40,000": "`garment_image`: the picture is 40000x40000, that is 1600000000 pixels and 40000000 are accepted; scale it down",
-      "GIF": "`garment_image`: the file is a GIF picture, not a picture that can be read; send a PNG, JPEG or WebP file",
-      "a strip": "`garment_image`: the picture is 15x400; both sides need at least 16 pixels",
-      "animated": "`garment_image`: the PNG picture is animated; send a still picture",
-      "cut off JPEG": "`garment_image`: the JPEG picture is cut off; send the whole file",
-      "cut off PNG": "`garment_image`: the PNG picture is cut off; send the whole file",
-      "header only": "`garment_image`: the PNG picture is cut off; send the whole file",
-      "page": "`garment_image`: the file is an HTML page, not a picture that can be read; send a PNG, JPEG or WebP file",
       "text called .png": "`garment_image`: the file is text, not a picture that can be read; send a PNG, JPEG or WebP file",
+      "page": "`garment_image`: the file is an HTML page, not a picture that can be read; send a PNG, JPEG or WebP file",
+      "GIF": "`garment_image`: the file is a GIF picture, not a picture that can be read; send a PNG, JPEG or WebP file",
+      "cut off PNG": "`garment_image`: the PNG picture is cut off; send the whole file",
+      "cut off JPEG": "`garment_image`: the JPEG picture is cut off; send the whole file",
+      "1x1": "`garment_image`: the picture is 1x1; both sides need at least 16 pixels",
+      "a strip": "`garment_image`: the picture is 15x400; both sides need at least 16 pixels",
+      "40,000x40,000": "`garment_image`: the picture is 40000x40000, that is 1600000000 pixels and 40000000 are accepted; scale it down",
+      "header only": "`garment_image`: the PNG picture is cut off; send the whole file",
+      "animated": "`garment_image`: the PNG picture is animated; send a still picture",
+      "25 MB": "`garment_image` has more than 20000000 bytes",
       "the person's": "`masked_user_image`: the picture is 1x1; both sides need at least 16 pixels"
     }
     "#);
@@ -286,11 +286,11 @@ async fn a_body_that_is_no_form_is_refused() {
     assert_json_snapshot!(details, @r#"
     {
       "JSON": "the body is not `multipart/form-data`: Content-Type is not multipart/form-data",
-      "cut off": "the form is cut off or malformed: field \"masked_user_image\" received with incomplete data",
-      "empty": "the form is cut off or malformed: incomplete multipart stream",
+      "urlencoded": "the body is not `multipart/form-data`: Content-Type is not multipart/form-data",
       "no boundary": "the body is not `multipart/form-data`: multipart boundary not found in Content-Type",
       "other boundary": "the form is cut off or malformed: incomplete multipart stream",
-      "urlencoded": "the body is not `multipart/form-data`: Content-Type is not multipart/form-data"
+      "cut off": "the form is cut off or malformed: field \"masked_user_image\" received with incomplete data",
+      "empty": "the form is cut off or malformed: incomplete multipart stream"
     }
     "#);
 }

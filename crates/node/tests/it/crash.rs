@@ -147,11 +147,11 @@ async fn after_ten_crashes_the_engine_is_given_up_until_it_is_told() {
     let test = stage.wait_for("/test", |it| it["status"] == "failed").await;
     assert_json_snapshot!(test, @r#"
     {
+      "status": "failed",
       "model_loaded": false,
-      "model_type": "fake",
       "node_id": "node-under-test",
-      "reason": "the worker was ended by signal 9",
-      "status": "failed"
+      "model_type": "fake",
+      "reason": "the worker was ended by signal 9"
     }
     "#);
     assert_eq!(stage.get("/health").await.status, 200);
