@@ -16,7 +16,7 @@ use crate::{app::App, error::Chain};
 /// The time between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How many of the jobs that ended last say how long such pictures take.
+/// How many completed jobs say how long such pictures take: see `Store::list_inferences` for which.
 const LATELY: u32 = 50;
 
 /// Jobs that are looked at together.
