@@ -8,6 +8,7 @@
 //! | [`platform`] | a gateway and a node on one machine, wired together |
 //! | [`client`] | the public API as a client sees it |
 //! | [`model`] | models by name, and pulling them from a hub |
+//! | [`memory`] | how memory is given back |
 //! | [`failure`] | `error:`, then `hint:` |
 //!
 //! Commands end with 0 when they did what they were told, with 1 when they failed, with 2 when
@@ -19,6 +20,7 @@ mod config;
 mod engine;
 mod failure;
 mod kill;
+mod memory;
 mod model;
 mod picture_file;
 mod platform;
@@ -106,6 +108,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    memory::give_back();
     let cli = Cli::parse();
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
