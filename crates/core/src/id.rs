@@ -115,6 +115,10 @@ hex_id! {
     KeyId
 }
 hex_id! {
+    /// Somebody who signs in to the pages.
+    UserId
+}
+hex_id! {
     /// One submission to the public API.
     JobId
 }

@@ -1,5 +1,7 @@
 //! What an account may do per unit of time, and at once.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// A group of routes that share one allowance.
@@ -50,6 +52,19 @@ impl Limits {
             RateClass::Status => self.status_per_minute,
             RateClass::Credits => self.credits_per_minute,
         }
+    }
+}
+
+impl fmt::Display for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "per minute: tryon {}, status {}, credits {}; jobs {}",
+            self.tryon_per_minute,
+            self.status_per_minute,
+            self.credits_per_minute,
+            self.concurrent_jobs
+        )
     }
 }
 

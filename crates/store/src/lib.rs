@@ -29,6 +29,7 @@ mod row;
 mod sql;
 pub mod sqlite;
 pub mod store;
+pub mod user;
 pub mod webhook;
 
 pub use change::{Change, Changes};
@@ -36,4 +37,5 @@ pub use postgres::PostgresStore;
 pub use record::*;
 pub use sqlite::SqliteStore;
 pub use store::{Store, StoreError, SubmitError};
+pub use user::*;
 pub use webhook::*;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use tryon_core::{
     error::JobError,
-    id::{AccountId, AttemptId, ErasureId, JobId, KeyId, SampleId},
+    id::{AccountId, AttemptId, ErasureId, JobId, KeyId, SampleId, UserId},
     job::JobEnd,
     ledger::{Balance, OutOfCredits, Pool},
     limit::Limits,
@@ -19,6 +19,7 @@ use crate::record::{
     Lost, NewErasure, NewJob, NewKey, Node, NodeSpec, NodeState, Output, Pair, Preparation,
     QueueDepth, Registered, Settled, Submission, SweptNodes, Violation, Work,
 };
+use crate::user::{Action, Before, Entry, NewAction, NewSession, NewUser, UsageDay, User, Visitor};
 use crate::webhook::{Webhook, WebhookClaim, WebhookPage, WebhookTry, WebhookVerdict};
 
 /// The store failed; nothing of the call was done. Only where a connection was lost while the
@@ -135,6 +136,67 @@ pub trait Store: Send + Sync + 'static {
 
     /// Revokes a key. False when there is none of this id that is still valid.
     async fn revoke_key(&self, id: KeyId, now: Timestamp) -> Result<bool, StoreError>;
+
+    // ── users of the pages, and what they look back at ─────────────────────────────────────────
+
+    /// Makes somebody known. False, and nothing changed, when their login is taken.
+    /// [`StoreError::NoSuchAccount`] when there is nothing for them to look after.
+    async fn create_user(&self, user: NewUser, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Who has this login.
+    async fn find_user(&self, login: &str) -> Result<Option<User>, StoreError>;
+
+    /// Everybody, oldest first.
+    async fn list_users(&self) -> Result<Vec<User>, StoreError>;
+
+    /// Replaces a password's hash, and signs its owner out everywhere. False when there is nobody of
+    /// this id.
+    async fn set_password(&self, user: UserId, password: &str) -> Result<bool, StoreError>;
+
+    /// Shuts somebody out, and signs them out everywhere; `None` lets them in again. False when there
+    /// is nobody of this id.
+    async fn set_user_disabled(
+        &self,
+        user: UserId,
+        since: Option<Timestamp>,
+    ) -> Result<bool, StoreError>;
+
+    /// Somebody signs in. False, and nothing changed, when they may not.
+    async fn open_session(&self, session: NewSession, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Who signed in with this session, unless it is over.
+    async fn find_session(
+        &self,
+        hash: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<Visitor>, StoreError>;
+
+    /// Somebody signs out.
+    async fn close_session(&self, hash: &[u8; 32]) -> Result<(), StoreError>;
+
+    /// Forgets sessions that are over, oldest first, at most `limit`. Returns how many it were.
+    async fn forget_sessions(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
+    /// Writes down what somebody changes.
+    async fn record_action(&self, action: NewAction, now: Timestamp) -> Result<(), StoreError>;
+
+    /// What was changed, newest first.
+    async fn list_actions(&self, page: Before) -> Result<Vec<Action>, StoreError>;
+
+    /// An account's rows of the ledger, newest first.
+    async fn list_entries(
+        &self,
+        account: AccountId,
+        page: Before,
+    ) -> Result<Vec<Entry>, StoreError>;
+
+    /// What an account used on each day from this one on, counted from 1970-01-01, oldest first; none
+    /// for days without use.
+    async fn list_usage(
+        &self,
+        account: AccountId,
+        since_day: i64,
+    ) -> Result<Vec<UsageDay>, StoreError>;
 
     // ── the life of a job ──────────────────────────────────────────────────────────────────────
 

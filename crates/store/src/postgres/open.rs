@@ -81,6 +81,11 @@ pub(super) const MIGRATIONS: Migrations = &[
         "node pace",
         include_str!("../../migrations/postgres/0010_node_pace.sql"),
     ),
+    (
+        11,
+        "users",
+        include_str!("../../migrations/postgres/0011_users.sql"),
+    ),
 ];
 
 /// What a URL says, with the timeouts that it does not.

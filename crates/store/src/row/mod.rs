@@ -3,6 +3,7 @@
 //! Every backend keeps the same columns, so these types know of no backend.
 
 mod key;
+mod user;
 mod webhook;
 
 use std::{collections::BTreeMap, str::FromStr, time::Duration};
@@ -29,6 +30,7 @@ use crate::{
 
 pub(crate) use self::{
     key::{CallerRow, KeyRow},
+    user::{ActionRow, EntryRow, UsageRow, UserRow, VisitorRow},
     webhook::{WebhookClaimRow, WebhookRow, gather_webhooks},
 };
 

@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use tryon_core::{
     error::JobError,
-    id::{AccountId, AttemptId, ErasureId, JobId, KeyId, SampleId},
+    id::{AccountId, AttemptId, ErasureId, JobId, KeyId, SampleId, UserId},
     job::JobEnd,
     ledger::{Balance, Pool},
     limit::Limits,
@@ -32,6 +32,7 @@ use crate::{
         QueueDepth, Registered, Settled, Submission, SweptNodes, Violation, Work,
     },
     store::{Store, StoreError, SubmitError},
+    user::{Action, Before, Entry, NewAction, NewSession, NewUser, UsageDay, User, Visitor},
     webhook::{Webhook, WebhookClaim, WebhookPage, WebhookTry, WebhookVerdict},
 };
 
@@ -39,6 +40,7 @@ pub(crate) mod account;
 pub(crate) mod audit;
 pub(crate) mod dispatch;
 pub(crate) mod erasure;
+pub(crate) mod history;
 pub(crate) mod idempotency;
 pub(crate) mod job;
 pub(crate) mod key;
@@ -54,6 +56,7 @@ pub(crate) mod sweep;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod transaction;
+pub(crate) mod user;
 pub(crate) mod webhook;
 
 /// A store that is a database.
@@ -156,6 +159,104 @@ impl<S: SqlStore> Store for S {
     async fn revoke_key(&self, id: KeyId, now: Timestamp) -> Result<bool, StoreError> {
         self.pools()
             .write(move |tx| Box::pin(key::revoke(tx, id, now)))
+            .await
+    }
+
+    async fn create_user(&self, user: NewUser, now: Timestamp) -> Result<bool, StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(user::create(tx, user.clone(), now)))
+            .await
+    }
+
+    async fn find_user(&self, login: &str) -> Result<Option<User>, StoreError> {
+        let login = login.to_owned();
+        self.pools()
+            .look(move |connection| Box::pin(user::find(connection, login)))
+            .await
+    }
+
+    async fn list_users(&self) -> Result<Vec<User>, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(user::list(connection)))
+            .await
+    }
+
+    async fn set_password(&self, user: UserId, password: &str) -> Result<bool, StoreError> {
+        let password = password.to_owned();
+        self.pools()
+            .write(move |tx| Box::pin(user::set_password(tx, user, password.clone())))
+            .await
+    }
+
+    async fn set_user_disabled(
+        &self,
+        user: UserId,
+        since: Option<Timestamp>,
+    ) -> Result<bool, StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(user::set_disabled(tx, user, since)))
+            .await
+    }
+
+    async fn open_session(&self, session: NewSession, now: Timestamp) -> Result<bool, StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(user::open_session(tx, session, now)))
+            .await
+    }
+
+    async fn find_session(
+        &self,
+        hash: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<Visitor>, StoreError> {
+        let hash = *hash;
+        self.pools()
+            .look(move |connection| Box::pin(user::find_session(connection, hash, now)))
+            .await
+    }
+
+    async fn close_session(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
+        let hash = *hash;
+        self.pools()
+            .write(move |tx| Box::pin(user::close_session(tx, hash)))
+            .await
+    }
+
+    async fn forget_sessions(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(user::forget_sessions(tx, now, limit)))
+            .await
+    }
+
+    async fn record_action(&self, action: NewAction, now: Timestamp) -> Result<(), StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(history::record_action(tx, action.clone(), now)))
+            .await
+    }
+
+    async fn list_actions(&self, page: Before) -> Result<Vec<Action>, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(history::list_actions(connection, page)))
+            .await
+    }
+
+    async fn list_entries(
+        &self,
+        account: AccountId,
+        page: Before,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(history::list_entries(connection, account, page)))
+            .await
+    }
+
+    async fn list_usage(
+        &self,
+        account: AccountId,
+        since_day: i64,
+    ) -> Result<Vec<UsageDay>, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(history::list_usage(connection, account, since_day)))
             .await
     }
 

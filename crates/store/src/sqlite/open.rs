@@ -80,6 +80,11 @@ pub(super) const MIGRATIONS: Migrations = &[
         "node pace",
         include_str!("../../migrations/sqlite/0010_node_pace.sql"),
     ),
+    (
+        11,
+        "users",
+        include_str!("../../migrations/sqlite/0011_users.sql"),
+    ),
 ];
 
 /// The connection that writes and those that read; in memory they are the same one.

@@ -7,14 +7,14 @@ use super::{SqliteStore, open::MIGRATIONS};
 use crate::{
     Store as _, StoreError, Work,
     sql::{
-        dispatch, erasure, idempotency, job, key, node, queue, registration,
+        dispatch, erasure, history, idempotency, job, key, node, queue, registration,
         schema::{known_version, migrator},
         settle,
         statement::{Sql, query},
         sweep,
         tests::{assert_writable, stored_names},
         transaction::Pools,
-        webhook,
+        user, webhook,
     },
 };
 
@@ -50,8 +50,26 @@ async fn plan(pool: &SqlitePool, statement: &'static str) -> Vec<String> {
 #[tokio::test]
 async fn no_hot_statement_reads_a_whole_table() {
     let store = open_memory().await;
-    let hot: [(Sql, &str); 47] = [
+    let hot: [(Sql, &str); 53] = [
         (key::FIND_ACCOUNT.into(), "api_keys"),
+        (user::FIND.into(), "users_2 (login=?)"),
+        (
+            user::FIND_SESSION.into(),
+            "SEARCH s USING PRIMARY KEY (hash=?)",
+        ),
+        (user::FORGET.into(), "sessions_by_expiry"),
+        (
+            history::LIST_ACTIONS.into(),
+            "INTEGER PRIMARY KEY (rowid<?)",
+        ),
+        (
+            history::LIST_ENTRIES.into(),
+            "ledger_of_account (account_id=? AND id<?)",
+        ),
+        (
+            history::LIST_USAGE.into(),
+            "PRIMARY KEY (account_id=? AND day>?)",
+        ),
         (
             idempotency::FIND.into(),
             "PRIMARY KEY (account_id=? AND key=?)",

@@ -10,6 +10,7 @@ mod node;
 mod registration;
 mod settle;
 mod sweep;
+mod user;
 mod webhook;
 
 macro_rules! cases {
@@ -46,6 +47,14 @@ macro_rules! conformance {
                     a_key_is_for_what_it_was_made_for,
                     keys_are_listed_oldest_first,
                     a_key_needs_an_account,
+                }
+                user {
+                    a_login_is_one_persons,
+                    a_session_is_its_users_until_it_is_over,
+                    whoever_is_shut_out_is_so_everywhere,
+                    what_was_changed_is_read_backwards,
+                    the_ledger_is_read_backwards,
+                    what_was_used_is_added_up_by_day,
                 }
                 job {
                     a_job_reads_back,
