@@ -35,7 +35,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     command::{
         account, bench, credits, demo, doctor, gateway, gateway_config, key, models, node, nodes,
-        serve, submit, try_on, verify_model, with_store, worker,
+        serve, submit, try_on, user, verify_model, with_store, worker,
     },
     config::Source,
     failure::Failure,
@@ -82,6 +82,9 @@ enum Command {
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Say who signs in to the pages
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// Grant and show credits
     #[command(subcommand)]
     Credits(credits::CreditsCommand),
@@ -163,6 +166,10 @@ async fn run_async(cli: Cli) -> Result<(), Failure> {
         Command::Key(command) => {
             let config = gateway_config(source()?, &cli.data)?;
             with_store(&config, async |store| key::run(&command, store).await).await
+        }
+        Command::User(command) => {
+            let config = gateway_config(source()?, &cli.data)?;
+            with_store(&config, async |store| user::run(&command, store).await).await
         }
         Command::Credits(command) => {
             let config = gateway_config(source()?, &cli.data)?;

@@ -12,10 +12,11 @@ use crate::{
     darkroom::Darkroom,
     follow::Following,
     metric::Metrics,
+    node_time::NodeTimes,
     random::{Random, SystemRandom},
     rate::{MemoryRates, Rates},
     route::body::BodyBudget,
-    stranger::Strangers,
+    stranger::{GUESSES, Strangers},
     wake::Wake,
 };
 
@@ -39,6 +40,8 @@ pub struct App {
     pub rates: Arc<dyn Rates>,
     /// How often each address came without a valid key.
     pub(crate) strangers: Strangers,
+    /// How often each address named a wrong password.
+    pub(crate) guessers: Strangers,
     /// How much memory the bodies of requests may take together.
     pub(crate) bodies: BodyBudget,
     /// How much memory the results of nodes may take together: apart from the former, so that
@@ -48,6 +51,8 @@ pub struct App {
     pub(crate) darkroom: Darkroom,
     /// What is counted.
     pub(crate) metrics: Metrics,
+    /// How long each node's pictures took lately.
+    pub(crate) node_times: NodeTimes,
     /// Jobs that somebody waits for.
     pub(crate) following: Arc<Following>,
     /// Submissions that are being accepted, which go on where their client hangs up.
@@ -64,8 +69,10 @@ impl App {
             bodies: BodyBudget::for_requests(&config.limits),
             results: BodyBudget::for_results(&config.limits),
             strangers: Strangers::new(config.limits.failures_per_minute),
+            guessers: Strangers::new(GUESSES),
             darkroom: Darkroom::default(),
             metrics: Metrics::default(),
+            node_times: NodeTimes::default(),
             following: Arc::default(),
             submissions: TaskTracker::new(),
             draining: CancellationToken::new(),

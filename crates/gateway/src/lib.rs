@@ -70,19 +70,23 @@ mod follow;
 pub mod gateway;
 pub mod listener;
 mod metric;
+mod node_time;
 mod origin;
 mod pace;
 mod page;
+pub mod password;
 mod place;
 mod prepare;
 pub mod random;
 pub mod rate;
 pub mod route;
+mod session;
 mod stranger;
 mod sweep;
 #[cfg(test)]
 mod tests;
 mod tls;
+pub mod user;
 pub mod wake;
 mod webhook;
 

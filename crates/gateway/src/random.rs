@@ -1,8 +1,11 @@
 //! Where ids, seeds and secrets come from.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    convert::Infallible,
+    sync::{Mutex, PoisonError},
+};
 
-use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use rand::{CryptoRng, Rng as _, SeedableRng as _, TryCryptoRng, TryRng, rngs::StdRng};
 use tryon_core::id::{ErasureId, JobId};
 
 /// A source of randomness.
@@ -31,6 +34,37 @@ pub trait Random: Send + Sync + 'static {
         self.fill(&mut bytes);
         u64::from(u32::from_le_bytes(bytes))
     }
+}
+
+/// Such a source as what makes secrets takes it.
+pub(crate) fn as_rng(random: &dyn Random) -> impl CryptoRng {
+    /// Trusted to be what it says: [`SystemRandom`] in a gateway that serves.
+    struct Source<'a>(&'a dyn Random);
+
+    impl TryRng for Source<'_> {
+        type Error = Infallible;
+
+        fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+            let mut bytes = [0; 4];
+            self.0.fill(&mut bytes);
+            Ok(u32::from_le_bytes(bytes))
+        }
+
+        fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+            let mut bytes = [0; 8];
+            self.0.fill(&mut bytes);
+            Ok(u64::from_le_bytes(bytes))
+        }
+
+        fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+            self.0.fill(bytes);
+            Ok(())
+        }
+    }
+
+    impl TryCryptoRng for Source<'_> {}
+
+    Source(random)
 }
 
 /// The operating system's randomness, stretched: fit for secrets.

@@ -22,6 +22,10 @@ use crate::{auth::KeyHash, bounded::BoundedMap};
 /// Networks, and keys, that are remembered: half of this at least, a few megabytes at most.
 const MOST: usize = 1 << 16;
 
+/// Wrong passwords that an address may name in a minute: a person mistypes, and a guesser needs more
+/// than can be had that way.
+pub(crate) const GUESSES: NonZeroU32 = NonZeroU32::new(10).expect("BUG: it is not 0");
+
 /// Microseconds in which a network may fail as often as the limit says.
 const WINDOW: i64 = 60_000_000;
 

@@ -355,6 +355,7 @@ async fn sweep_orphans(outcomes: &Outcomes) -> Result<(), SweepError> {
 async fn forget(app: &App) -> Result<(), StoreError> {
     let (store, now) = (&app.store, app.clock.now());
     while store.forget_submissions(now, FORGOTTEN).await? == u64::from(FORGOTTEN) {}
+    while store.forget_sessions(now, FORGOTTEN).await? == u64::from(FORGOTTEN) {}
     while store.forget_webhooks(now, FORGOTTEN).await? == u64::from(FORGOTTEN) {}
     Ok(())
 }

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use tryon_core::{id::AccountId, limit::Limits};
 use tryon_store::{Account, Store};
 
-use super::{fresh_id, no_such_account, now, store_failed};
+use super::{fresh_id, no_such_account, note, now, store_failed};
 use crate::failure::Failure;
 
 /// What to do with accounts.
@@ -98,6 +98,7 @@ pub(crate) async fn run(
 
 async fn create(name: &str, limits: Limits, store: &dyn Store) -> Result<(), Failure> {
     let id = AccountId::from_bytes(fresh_id());
+    note(store, None, "account.create", format!("{id} {name}")).await?;
     store
         .create_account(id, name, limits, now())
         .await
@@ -140,6 +141,7 @@ async fn set_limits(id: AccountId, flags: &LimitFlags, store: &dyn Store) -> Res
     let account = store.find_account(id).await.map_err(store_failed)?;
     let account = account.ok_or_else(|| no_such_account(id))?;
     let limits = flags.applied_to(account.limits);
+    note(store, Some(id), "account.limits", limits.to_string()).await?;
     store.set_limits(id, limits).await.map_err(store_failed)?;
     println!("{}", line(&Account { limits, ..account }));
     Ok(())
@@ -152,6 +154,10 @@ async fn set_retention(
 ) -> Result<(), Failure> {
     let account = store.find_account(id).await.map_err(store_failed)?;
     let account = account.ok_or_else(|| no_such_account(id))?;
+    let detail = retention.map_or("as configured".to_owned(), |it| {
+        format!("{} s", it.as_secs())
+    });
+    note(store, Some(id), "account.retention", detail).await?;
     let set = store.set_output_retention(id, retention).await;
     set.map_err(store_failed)?;
     let output_retention = retention;

@@ -7,7 +7,7 @@ use tryon_core::{
 };
 use tryon_store::Store;
 
-use super::{no_such_account, now, store_failed};
+use super::{no_such_account, note, now, store_failed};
 use crate::failure::Failure;
 
 /// What to do with credits.
@@ -40,6 +40,15 @@ pub(crate) enum PoolName {
     Purchased,
 }
 
+impl PoolName {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Subscription => "subscription",
+            Self::Purchased => "purchased",
+        }
+    }
+}
+
 impl From<PoolName> for Pool {
     fn from(name: PoolName) -> Self {
         match name {
@@ -59,6 +68,8 @@ pub(crate) async fn run(command: &CreditsCommand, store: &dyn Store) -> Result<(
     let balance = match command {
         CreditsCommand::Show { .. } => account.balance,
         CreditsCommand::Grant { amount, pool, .. } => {
+            let detail = format!("{amount} {}", pool.as_str());
+            note(store, Some(id), "credits.grant", detail).await?;
             let pool = Pool::from(*pool);
             store
                 .grant_credits(id, pool, *amount, now())

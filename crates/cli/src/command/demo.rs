@@ -90,7 +90,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
     let config = load_serve(source, folder.path())?;
     let store = open_store(&config.gateway).await?;
     let secrets = Secrets::draw();
-    let (_, key) = make_first_account(secrets.first_account, config.gateway.default_limits, &store)
+    let first = make_first_account(secrets.first_account, config.gateway.default_limits, &store)
         .await?
         .expect("BUG: a fresh store has no account");
     let platform = Platform::start(config, &secrets, store).await?;
@@ -99,7 +99,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
         "gateway on {url}, node on http://{}",
         platform.node.local_addr()
     );
-    let client = Client::new(&url, Secret::new(key))?;
+    let client = Client::new(&url, Secret::new(first.key))?;
     let shown = show(&client).await;
     platform.shutdown().await;
     shown

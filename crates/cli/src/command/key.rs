@@ -10,7 +10,7 @@ use tryon_core::{
 use tryon_gateway::auth::NewSecret;
 use tryon_store::{NewKey, Store};
 
-use super::{fresh_id, no_such_account, now, store_failed};
+use super::{fresh_id, no_such_account, note, now, store_failed};
 use crate::failure::Failure;
 
 const DAY: Duration = Duration::from_hours(24);
@@ -111,6 +111,8 @@ pub(crate) async fn create(
         scopes: terms.scopes,
         expires_at: terms.life.map(|life| now + life),
     };
+    let detail = format!("{} {name}", key.id);
+    note(store, Some(account), "key.create", detail).await?;
     store.create_key(key, now).await.map_err(store_failed)?;
     Ok(secret.into_string())
 }
@@ -139,6 +141,7 @@ fn hours(duration: Duration) -> u64 {
 }
 
 async fn revoke(key: KeyId, store: &dyn Store) -> Result<(), Failure> {
+    note(store, None, "key.revoke", key.to_string()).await?;
     if store.revoke_key(key, now()).await.map_err(store_failed)? {
         println!("revoked {key}");
         return Ok(());

@@ -13,6 +13,7 @@ pub(crate) mod nodes;
 pub(crate) mod serve;
 pub(crate) mod submit;
 pub(crate) mod try_on;
+pub(crate) mod user;
 pub(crate) mod verify_model;
 pub(crate) mod worker;
 
@@ -29,7 +30,7 @@ use tryon_core::{
     time::Timestamp,
 };
 use tryon_gateway::GatewayConfig;
-use tryon_store::{Store, StoreError};
+use tryon_store::{NewAction, Store, StoreError};
 
 use crate::{
     config::{Service, Source, load_gateway, load_serve},
@@ -58,6 +59,26 @@ pub(crate) fn gateway_config(source: Source, data: &Path) -> Result<GatewayConfi
                 .hint("name the gateway's with `--config`"),
         ),
     }
+}
+
+/// Who did it, in the log of what was changed.
+const ACTOR: &str = "command line";
+
+/// Writes down what is about to be changed, as the pages do.
+async fn note(
+    store: &dyn Store,
+    account: Option<AccountId>,
+    action: &'static str,
+    detail: String,
+) -> Result<(), Failure> {
+    let action = NewAction {
+        actor: ACTOR.to_owned(),
+        account,
+        action,
+        detail,
+    };
+    let noted = store.record_action(action, now()).await;
+    noted.map_err(store_failed)
 }
 
 /// The format that a file's ending asks for.

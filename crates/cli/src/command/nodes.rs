@@ -6,7 +6,7 @@ use clap::Subcommand;
 use tryon_core::time::Timestamp;
 use tryon_store::{Node, NodeState, Store};
 
-use super::{now, store_failed};
+use super::{note, now, store_failed};
 use crate::failure::Failure;
 
 /// How often a node that is waited for is looked at.
@@ -60,6 +60,8 @@ async fn list(store: &dyn Store) -> Result<(), Failure> {
 }
 
 async fn set_drained(name: &str, drained: bool, store: &dyn Store) -> Result<(), Failure> {
+    let action = if drained { "node.drain" } else { "node.resume" };
+    note(store, None, action, name.to_owned()).await?;
     let known = store.set_node_drained(name, drained).await;
     if known.map_err(store_failed)? {
         return Ok(());

@@ -9,7 +9,7 @@ use tryon_store::Store;
 
 use super::{
     key::{self, Terms},
-    now, store_failed,
+    now, store_failed, user,
 };
 use crate::{
     config::{Source, load_serve, warn_of_links},
@@ -21,6 +21,9 @@ use crate::{
 
 /// What the first account and its key are called.
 const FIRST_NAME: &str = "default";
+
+/// Who signs in to its pages first.
+const FIRST_LOGIN: &str = "admin";
 
 /// Credits that the first account begins with.
 const FIRST_CREDITS: u32 = 1_000;
@@ -65,10 +68,16 @@ pub(crate) async fn run(
     println!("tryon {} serves on {url}", env!("CARGO_PKG_VERSION"));
     println!("  data     {}", data.display());
     println!("  node     http://{}", platform.node.local_addr());
-    if let Some((account, key)) = first {
+    if let Some(First {
+        account,
+        key,
+        password,
+    }) = first
+    {
         println!("  account  {account}, with {FIRST_CREDITS} credits");
         println!("  key      {key}");
-        println!("           keep it: it is not shown again");
+        println!("  sign in  {url}/app/sign-in as {FIRST_LOGIN}, with the password {password}");
+        println!("           keep both: they are not shown again");
         // What is behind the sign stays in the browser.
         println!("  try it   {url}/playground#key={key}");
     }
@@ -108,13 +117,21 @@ async fn tell_engine(platform: &Platform) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The account that an empty store begins with, and its key. It gets the id `id`, by which the
+/// What opens the account that an empty store begins with.
+pub(crate) struct First {
+    pub(crate) account: AccountId,
+    pub(crate) key: String,
+    /// Of [`FIRST_LOGIN`], who looks after the platform.
+    pub(crate) password: String,
+}
+
+/// The account that an empty store begins with, its key and its first user. It gets the id `id`, by which the
 /// next start knows an account of ours that a kill left without its key.
 pub(crate) async fn make_first_account(
     id: AccountId,
     limits: Limits,
     store: &Arc<dyn Store>,
-) -> Result<Option<(AccountId, String)>, Failure> {
+) -> Result<Option<First>, Failure> {
     let accounts = store.list_accounts().await.map_err(store_failed)?;
     match accounts.as_slice() {
         [] => {
@@ -137,6 +154,12 @@ pub(crate) async fn make_first_account(
             .await;
         granted.map_err(store_failed)?;
     }
+    // The key comes last: without one, what was made is made again.
+    let password = user::first(FIRST_LOGIN, id, store.as_ref()).await?;
     let key = key::create(id, FIRST_NAME, Terms::UNLIMITED, store.as_ref()).await?;
-    Ok(Some((id, key)))
+    Ok(Some(First {
+        account: id,
+        key,
+        password,
+    }))
 }

@@ -2,9 +2,14 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -52,17 +57,28 @@ struct Stage {
     url: String,
     /// The link that its first start prints.
     link: String,
+    /// The password of `admin`, likewise.
+    password: String,
 }
 
 impl Stage {
     fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// The same with a configuration of its own.
+    fn start_with(config: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        if let Some(config) = config {
+            fs::write(folder.path().join("config.yaml"), config).unwrap();
+        }
         let mut command = tryon(folder.path());
         command
             .args(["serve", "--port", "0"])
             .env("RUST_LOG", "error");
         let mut service = Service::start(&mut command);
         let url = service.read("serves on ");
+        let password = service.read("as admin, with the password ");
         let link = service.read("try it ");
         service.read("not a generative model");
         Self {
@@ -70,6 +86,7 @@ impl Stage {
             _service: service,
             url,
             link,
+            password,
         }
     }
 }
@@ -177,6 +194,45 @@ impl Browser {
         );
     }
 
+    async fn open(&self, stage: &Stage, page: &str) {
+        let url = format!("{}{page}", stage.url);
+        self.driver.goto(url).await.unwrap();
+        self.see("h1").await;
+    }
+
+    async fn fill(&self, selector: &str, text: &str) {
+        let field = self.see(selector).await;
+        field.clear().await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
+    /// Signs in as the first user.
+    async fn sign_in(&self, stage: &Stage) {
+        self.open(stage, "/app/sign-in").await;
+        self.fill("#login", "admin").await;
+        self.fill("#password", &stage.password).await;
+        self.click("form .button").await;
+        self.see(".figures").await;
+    }
+
+    /// Checks that a page can be used by everybody on a desk and on a phone, and takes pictures of it.
+    async fn check_page(&self, stage: &Stage, page: &str, name: &str) {
+        for (width, height) in [(1280, 900), (390, 844)] {
+            self.resize(width, height).await;
+            self.open(stage, page).await;
+            let wide = self
+                .run("return document.documentElement.scrollWidth")
+                .await;
+            let room = self
+                .run("return document.documentElement.clientWidth")
+                .await;
+            assert_eq!(wide, room, "{page} is wider than {width}");
+            self.check_access(page).await;
+            self.check_logs(&stage.url).await;
+            self.shoot(&format!("{name}-{width}")).await;
+        }
+    }
+
     async fn run(&self, script: &str) -> Value {
         let result = self.driver.execute(script, Vec::new()).await;
         result.unwrap().json().clone()
@@ -238,27 +294,178 @@ async fn every_page_is_sound_on_a_desk_and_on_a_phone() {
         ("/playground", "playground"),
         ("/docs", "guide"),
         ("/docs/api", "reference"),
+        ("/app/sign-in", "sign-in"),
     ] {
-        for (width, height) in [(1280, 900), (390, 844)] {
-            browser.resize(width, height).await;
-            browser
-                .driver
-                .goto(format!("{}{page}", stage.url))
-                .await
-                .unwrap();
-            browser.see("h1").await;
-            let wide = browser
-                .run("return document.documentElement.scrollWidth")
-                .await;
-            let room = browser
-                .run("return document.documentElement.clientWidth")
-                .await;
-            assert_eq!(wide, room, "{page} is wider than {width}");
-            browser.check_access(page).await;
-            browser.check_logs(&stage.url).await;
-            browser.shoot(&format!("{name}-{width}")).await;
-        }
+        browser.check_page(&stage, page, name).await;
     }
+    browser.end().await;
+}
+
+/// What a shop's developer does first, from signing in to a key that opens nothing any more.
+#[tokio::test]
+async fn a_key_is_made_used_and_revoked() {
+    let stage = Stage::start();
+    let browser = Browser::start().await;
+    browser.resize(1280, 1000).await;
+    browser.open(&stage, "/app/developer/keys").await;
+    browser.fill("#login", "admin").await;
+    browser.fill("#password", "another password").await;
+    browser.click("form .button").await;
+    browser
+        .wait_for_text(".error", "nobody with this login")
+        .await;
+    browser.check_access("a wrong password").await;
+    // A refused sign-in is an error to the browser, which says so.
+    browser.driver.browser_log().await.unwrap();
+    browser.fill("#password", &stage.password).await;
+    browser.click("form .button").await;
+
+    browser.fill("#name", "shop").await;
+    browser.click("[name=erase]").await;
+    browser
+        .click(".page form[action='/app/developer/keys'] .button")
+        .await;
+    let key = browser.text("#secret").await;
+    browser.check_access("a new key").await;
+    browser.shoot("new-key-1280").await;
+    let credits = || {
+        let mut curl = Command::new("curl");
+        curl.args(["-s", "-w", " %{http_code}", "-H"]);
+        curl.arg(format!("Authorization: Bearer {key}"));
+        let said = curl.arg(format!("{}/api/v1/credits", stage.url)).output();
+        String::from_utf8(said.unwrap().stdout).unwrap()
+    };
+    let said = credits();
+    assert!(
+        said.ends_with(" 200") && said.contains("\"on_demand\":1000"),
+        "{said}"
+    );
+    browser.click("[aria-label='Revoke shop']").await;
+    browser.wait_for_text("tbody tr", "revoked").await;
+    let said = credits();
+    assert!(said.ends_with(" 401"), "{said}");
+    browser.check_logs(&stage.url).await;
+
+    browser.open(&stage, "/app/developer/password").await;
+    browser.fill("#old", &stage.password).await;
+    browser.fill("#new", "a password of my own").await;
+    browser.click(".page .button").await;
+    browser.fill("#login", "admin").await;
+    browser.fill("#password", "a password of my own").await;
+    browser.click("form .button").await;
+    browser.see(".figures").await;
+    browser.click(".who .link").await;
+    browser.see("#password").await;
+    browser.check_logs(&stage.url).await;
+    browser.end().await;
+}
+
+/// A receiver of webhooks: how many it took.
+fn start_receiver() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&taken);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let mut length = 0;
+            loop {
+                let mut line = String::new();
+                if stream.read_line(&mut line).unwrap() <= 2 {
+                    break;
+                }
+                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+            }
+            stream.read_exact(&mut vec![0; length]).unwrap();
+            count.fetch_add(1, Ordering::SeqCst);
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            stream.get_mut().write_all(answer).unwrap();
+        }
+    });
+    (url, taken)
+}
+
+#[tokio::test]
+async fn a_webhook_is_replayed_and_a_node_drained() {
+    let stage = Stage::start_with(Some("gateway: {fetch: {allow_private: true}}"));
+    let (receiver, taken) = start_receiver();
+    let browser = Browser::start().await;
+    // A picture, with somebody to be told of it.
+    let script = format!(
+        "const done = arguments[arguments.length - 1];
+        (async () => {{
+            const picture = async (name) => new Promise(async (read) => {{
+                const file = new FileReader();
+                file.onload = () => read(file.result);
+                file.readAsDataURL(await (await fetch(`/assets/${{name}}.jpg`)).blob());
+            }});
+            const body = {{model_image: await picture('person'), garment_image: await picture('tee'),
+                category: 'tops', webhook_url: '{receiver}'}};
+            const answer = await fetch('/api/v1/tryon/clothes', {{method: 'POST',
+                headers: {{authorization: 'Bearer {}', 'content-type': 'application/json', prefer: 'wait=60'}},
+                body: JSON.stringify(body)}});
+            done((await answer.json()).status);
+        }})()",
+        stage.link.split_once("#key=").unwrap().1
+    );
+    browser.open(&stage, "/").await;
+    let made = browser.driver.execute_async(&script, Vec::new()).await;
+    assert_eq!(*made.unwrap().json(), json!("completed"));
+
+    browser.resize(1280, 1000).await;
+    browser.sign_in(&stage).await;
+    let image = "const image = document.querySelector('.pictures img');
+        return image.decode().then(() => image.naturalWidth)";
+    assert!(browser.run(image).await.as_u64().unwrap() > 300);
+    let told = async |times: usize| {
+        let begun = std::time::Instant::now();
+        while taken.load(Ordering::SeqCst) < times {
+            assert!(begun.elapsed() < PATIENCE, "{times} messages arrive");
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    told(1).await;
+    browser.open(&stage, "/app/developer/webhooks").await;
+    browser.fill("#url", &receiver).await;
+    browser.click("form[action$=test] .button").await;
+    browser
+        .wait_for_text(".notice", "the receiver answered 200")
+        .await;
+    told(2).await;
+    browser.click(".entry .button").await;
+    told(3).await;
+    browser.open(&stage, "/app/developer/webhooks").await;
+    browser.wait_for_text(".entry", "2 tries").await;
+
+    browser.open(&stage, "/admin").await;
+    browser.click("[aria-label^=Drain]").await;
+    browser.see(".state.drained").await;
+    assert!(run(stage.folder.path(), &["nodes", "list"]).contains("drained"));
+    browser.shoot("drained-1280").await;
+    browser.click("[aria-label^=Resume]").await;
+    browser.see("[aria-label^=Drain]").await;
+    assert!(!run(stage.folder.path(), &["nodes", "list"]).contains("drained"));
+
+    for (page, name) in [
+        ("/app/developer", "overview"),
+        ("/app/developer/keys", "keys"),
+        ("/app/developer/jobs", "jobs"),
+        ("/app/developer/credits", "credits"),
+        ("/app/developer/webhooks", "webhooks"),
+        ("/app/developer/password", "password"),
+        ("/admin", "nodes"),
+        ("/admin/accounts", "accounts"),
+        ("/admin/log", "log"),
+    ] {
+        browser.check_page(&stage, page, name).await;
+    }
+    let accounts = run(stage.folder.path(), &["account", "list"]);
+    let account = accounts.split_whitespace().next().unwrap();
+    let page = format!("/admin/accounts/{account}");
+    browser.check_page(&stage, &page, "account").await;
     browser.end().await;
 }
 

@@ -141,6 +141,9 @@ async fn deliver(outcomes: &Outcomes, open: Open, delivered: Delivered) -> Resul
     tracing::info!(%attempt, "an image was delivered");
     let took = Duration::from_millis(delivered.inference_ms);
     app.metrics.count_picture(open.job.plan.provider, took);
+    if let Some(node) = &open.node {
+        app.node_times.note(&node.name, took);
+    }
     log_end(attempt.sample.job, job_end.as_ref());
     reward(outcomes, &open, rival).await;
     Ok(())

@@ -16,7 +16,7 @@ pub use self::{
     database::{Database, DatabaseConfig, DatabaseUrl},
     section::{
         CallbackConfig, FetchConfig, JobConfig, LimitConfig, NodeConfig, RateConfig,
-        RegistrationConfig, SecretConfig, ServerConfig, StorageConfig, WebhookConfig,
+        RegistrationConfig, SecretConfig, ServerConfig, SignInConfig, StorageConfig, WebhookConfig,
     },
     task::{TaskConfig, find_plan},
 };
@@ -43,6 +43,8 @@ pub struct GatewayConfig {
     pub fetch: FetchConfig,
     /// How clients are told of their jobs' ends.
     pub webhooks: WebhookConfig,
+    /// Who signs in to the pages.
+    pub sign_in: SignInConfig,
     /// Who serves which task. The first entry that fits a request serves it; a request that none
     /// fits is refused.
     pub tasks: Vec<TaskConfig>,
@@ -68,6 +70,7 @@ impl Default for GatewayConfig {
             callbacks: CallbackConfig::default(),
             fetch: FetchConfig::default(),
             webhooks: WebhookConfig::default(),
+            sign_in: SignInConfig::default(),
             tasks: task::preview(),
             jobs: JobConfig::default(),
             rates: RateConfig::default(),

@@ -17,7 +17,7 @@ pub(super) const PATH: &str = "/assets/{name}";
 
 macro_rules! assets {
     ($($name:ident = $path:literal, $kind:literal, $file:literal;)+) => {
-        $(pub(super) const $name: &str = $path;)+
+        $(pub(crate) const $name: &str = $path;)+
 
         const ALL: &[Asset] = &[$(Asset {
             path: $path,

@@ -7,7 +7,7 @@ use askama::Template;
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{Html, IntoResponse, Response},
     routing::get,
@@ -23,15 +23,25 @@ use crate::{
     error::ApiError,
 };
 
+mod admin;
 mod asset;
+mod chart;
+mod dashboard;
 mod document;
+mod form;
+mod frame;
 mod markdown;
 mod reference;
 
 use self::asset as assets;
+pub(crate) use self::{asset::GARMENT as PICTURE, form::Fields};
 
 /// Where the pages are.
 pub(crate) mod path {
+    use axum::http::request::Parts;
+    use tryon_core::id::AccountId;
+    use url::form_urlencoded::byte_serialize;
+
     /// What this is.
     pub(crate) const HOME: &str = "/";
     /// Trying it.
@@ -42,6 +52,77 @@ pub(crate) mod path {
     pub(crate) const REFERENCE: &str = "/docs/api";
     /// Guide and reference as text.
     pub(crate) const LLMS: &str = "/llms.txt";
+    /// Signing in.
+    pub(crate) const SIGN_IN: &str = "/app/sign-in";
+    /// How an account stands.
+    pub(crate) const DASHBOARD: &str = "/app/developer";
+    /// Its keys.
+    pub(crate) const KEYS: &str = "/app/developer/keys";
+    /// Its jobs.
+    pub(crate) const JOBS: &str = "/app/developer/jobs";
+    /// Its credits.
+    pub(crate) const CREDITS: &str = "/app/developer/credits";
+    /// Its webhooks.
+    pub(crate) const WEBHOOKS: &str = "/app/developer/webhooks";
+    /// One's own password.
+    pub(crate) const PASSWORD: &str = "/app/developer/password";
+    /// The nodes.
+    pub(crate) const ADMIN: &str = "/admin";
+    /// Every account.
+    pub(crate) const ACCOUNTS: &str = "/admin/accounts";
+    /// Who changed what.
+    pub(crate) const LOG: &str = "/admin/log";
+
+    /// An account as the platform's operators see it.
+    pub(crate) fn account(id: AccountId) -> String {
+        format!("{ACCOUNTS}/{id}")
+    }
+
+    /// Where to sign in, and go on to what was asked for.
+    pub(crate) fn sign_in_for(parts: &Parts) -> String {
+        let page = parts.uri.path();
+        if parts.method != "GET" || page == DASHBOARD {
+            return SIGN_IN.to_owned();
+        }
+        let next: String = byte_serialize(page.as_bytes()).collect();
+        format!("{SIGN_IN}?next={next}")
+    }
+
+    /// This page, if it is one of those that are signed in to: a link from elsewhere leads nowhere
+    /// else.
+    pub(crate) fn ours(next: &str) -> &str {
+        let is_ours = [DASHBOARD, ADMIN].iter().any(|start| {
+            let rest = next.strip_prefix(start);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+        let is_plain = next
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+        if is_ours && is_plain { next } else { DASHBOARD }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn nobody_is_led_elsewhere() {
+            for page in ["/app/developer/keys", "/admin", "/admin/log"] {
+                assert_eq!(ours(page), page);
+            }
+            for page in [
+                "",
+                "//evil.example",
+                "https://evil.example",
+                "/docs",
+                "/administer",
+                "/admin/\r\nx",
+                "/admin/\\",
+            ] {
+                assert_eq!(ours(page), DASHBOARD, "{page:?}");
+            }
+        }
+    }
 }
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -65,6 +146,10 @@ const HEADERS: [(HeaderName, &str); 5] = [
 
 /// The pages, and the files that they are made of.
 pub(crate) fn router() -> Router<Outcomes> {
+    // What is somebody's own is kept by no cache, also not that of a browser that is signed out.
+    let own = dashboard::router()
+        .merge(admin::router())
+        .layer(middleware::from_fn(keep_out));
     Router::new()
         .route(path::HOME, get(show_home))
         .route(path::PLAYGROUND, get(show_playground))
@@ -72,6 +157,7 @@ pub(crate) fn router() -> Router<Outcomes> {
         .route(path::REFERENCE, get(document::show_reference))
         .route(path::LLMS, get(document::show_text))
         .route(assets::PATH, get(assets::get_asset))
+        .merge(own)
         .layer(middleware::from_fn(protect))
 }
 
@@ -84,10 +170,24 @@ async fn protect(request: Request, next: Next) -> Response {
     response
 }
 
+async fn keep_out(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let nothing = HeaderValue::from_static("no-store");
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, nothing);
+    response
+}
+
 /// A page as it is answered.
 fn render(page: &impl Template) -> Response {
+    render_as(StatusCode::OK, page)
+}
+
+/// The same with another status.
+fn render_as(status: StatusCode, page: &impl Template) -> Response {
     match page.render() {
-        Ok(html) => Html(html).into_response(),
+        Ok(html) => (status, Html(html)).into_response(),
         Err(error) => ApiError::internal(error).into_response(),
     }
 }

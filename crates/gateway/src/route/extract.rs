@@ -7,7 +7,7 @@ use crate::error::ApiError;
 /// The parameters in a route's path. What does not read names nothing.
 #[derive(FromRequestParts)]
 #[from_request(via(Path), rejection(ApiError))]
-pub(super) struct UrlPath<T>(pub(super) T);
+pub(crate) struct UrlPath<T>(pub(crate) T);
 
 impl From<PathRejection> for ApiError {
     fn from(_: PathRejection) -> Self {

@@ -34,6 +34,7 @@ mod submit;
 pub(crate) mod trace;
 mod webhook;
 
+pub(crate) use self::extract::UrlPath;
 pub use self::openapi::document;
 
 /// Where the routes are.

@@ -80,7 +80,7 @@ pub(super) fn failure(job: &Job) -> JobError {
 
 /// Links to the pictures that were delivered, in the order of their samples. They are the same
 /// each time, and stay in the answer when they have expired: what a job delivered does not change.
-pub(super) fn links(app: &App, job: &Job) -> Result<Vec<String>, StoreError> {
+pub(crate) fn links(app: &App, job: &Job) -> Result<Vec<String>, StoreError> {
     let ended_at = job.ended_at.unwrap_or(job.deadline);
     let expires_at = ended_at + job.retention.longest;
     let base = app.config.server.link_base();

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tryon_api::public::StatusAnswer;
 use tryon_core::{
     id::{AccountId, JobId},
     time::Timestamp,
@@ -26,8 +27,10 @@ use tryon_store::{StoreError, WebhookAnswer, WebhookClaim, WebhookTry, WebhookVe
 use self::signature::Stamp;
 use crate::{
     app::App,
+    config::SecretConfig,
     error::Chain,
     fetch::{FetchError, Posted, Poster},
+    page,
     place::Places,
     route::status,
 };
@@ -103,7 +106,8 @@ impl Messenger {
         }
         let body = self.write(claim.job).await?;
         let at = self.app.clock.now();
-        let headers = self.head(&claim, at, &body);
+        let about = (claim.account, claim.job);
+        let headers = head(&self.app.config.secrets, about, at, &body);
         let began = Instant::now();
         let posted = self.poster.post(&claim.url, headers, body).await;
         let took = began.elapsed();
@@ -143,15 +147,6 @@ impl Messenger {
         Ok(serde_json::to_vec(&answer)?.into())
     }
 
-    fn head(&self, claim: &WebhookClaim, at: Timestamp, body: &[u8]) -> HeaderMap {
-        let key = signature::key(&self.app.config.secrets, claim.account);
-        let stamp = Stamp::new(claim.job, at, body, &key);
-        let json = HeaderValue::from_static("application/json");
-        let mut headers = HeaderMap::from_iter([(header::CONTENT_TYPE, json)]);
-        headers.extend(stamp.into_headers());
-        headers
-    }
-
     fn judge(
         &self,
         claim: &WebhookClaim,
@@ -171,6 +166,40 @@ impl Messenger {
             None => WebhookVerdict::Failed,
         }
     }
+}
+
+/// Sends an account's receiver a message like that of a job's end, once, and says what it answered, or
+/// in words why not.
+pub(crate) async fn send_test(
+    app: &App,
+    account: AccountId,
+    url: &str,
+) -> Result<StatusCode, String> {
+    let (job, at) = (app.random.job_id(), app.clock.now());
+    let picture = format!("{}{}", app.config.server.link_base(), page::PICTURE);
+    let answer = StatusAnswer::completed(job, vec![picture]);
+    let body = serde_json::to_vec(&answer).expect("BUG: an answer is JSON");
+    let headers = head(&app.config.secrets, (account, job), at, &body);
+    let timeout = app.config.webhooks.timeout.duration();
+    let poster = Poster::new(&app.config.fetch, timeout).map_err(|error| error.to_string())?;
+    let posted = poster.post(url, headers, body.into()).await;
+    posted
+        .map(|posted| posted.status)
+        .map_err(|error| explain(&error))
+}
+
+/// What is sent along with a message, so that its receiver knows it for ours.
+fn head(
+    secrets: &SecretConfig,
+    (account, job): (AccountId, JobId),
+    at: Timestamp,
+    body: &[u8],
+) -> HeaderMap {
+    let stamp = Stamp::new(job, at, body, &signature::key(secrets, account));
+    let json = HeaderValue::from_static("application/json");
+    let mut headers = HeaderMap::from_iter([(header::CONTENT_TYPE, json)]);
+    headers.extend(stamp.into_headers());
+    headers
 }
 
 fn log_try(claim: &WebhookClaim, posted: &Result<Posted, FetchError>, verdict: WebhookVerdict) {

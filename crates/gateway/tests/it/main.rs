@@ -7,6 +7,7 @@ mod bucket;
 mod callback;
 mod contract;
 mod credit;
+mod dashboard;
 mod dispatch;
 mod erasure;
 mod fashn;

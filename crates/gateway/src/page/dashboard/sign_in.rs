@@ -1,0 +1,182 @@
+//! Signing in and out, and one's own password.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{
+    extract::{Query, Request, State},
+    http::{StatusCode, header},
+    response::{AppendHeaders, IntoResponse as _, Redirect, Response},
+};
+use serde::Deserialize;
+use tryon_store::{NewSession, User};
+
+use super::super::{
+    assets,
+    form::Fields,
+    frame::{Frame, Notice},
+    path, render, render_as,
+};
+use crate::{
+    app::App,
+    error::ApiError,
+    origin,
+    password::{self, Password},
+    session::{Posted, Session, Token},
+};
+
+#[derive(Deserialize)]
+pub(super) struct Next {
+    #[serde(default)]
+    next: String,
+}
+
+#[derive(Template)]
+#[template(path = "app/sign-in.html")]
+struct SignIn {
+    here: &'static str,
+    next: String,
+    login: String,
+    failure: Option<String>,
+}
+
+impl SignIn {
+    fn new(next: &str) -> Self {
+        Self {
+            here: path::SIGN_IN,
+            next: path::ours(next).to_owned(),
+            login: String::new(),
+            failure: None,
+        }
+    }
+}
+
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Query(Next { next }): Query<Next>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    if Session::find(&app, request.headers()).await?.is_some() {
+        return Ok(Redirect::to(path::ours(&next)).into_response());
+    }
+    Ok(render(&SignIn::new(&next)))
+}
+
+pub(super) async fn sign_in(State(app): State<Arc<App>>, request: Request) -> Response {
+    match try_sign_in(&app, request).await {
+        Ok(answer) => answer,
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn try_sign_in(app: &App, request: Request) -> Result<Response, ApiError> {
+    let from = origin::find_network(&request, &app.config.server.trusted_proxies);
+    let fields = <Fields as axum::extract::FromRequest<()>>::from_request(request, &()).await?;
+    let next = path::ours(fields.get("next"));
+    let refuse = |status, reason: String| {
+        let page = SignIn {
+            login: fields.get("login").to_owned(),
+            failure: Some(reason),
+            ..SignIn::new(next)
+        };
+        Ok(render_as(status, &page))
+    };
+    let now = app.clock.now();
+    if let Err(wait) = app.guessers.admit(from, None, now) {
+        let seconds = wait.as_secs() + 1;
+        let reason = format!("Too many wrong passwords came from here. Try again in {seconds} s.");
+        return refuse(StatusCode::TOO_MANY_REQUESTS, reason);
+    }
+    let login = fields.get("login").to_lowercase();
+    let user = app.store.find_user(&login).await?;
+    let user = user.filter(|user| user.disabled_at.is_none());
+    let Some(user) = check(app, user, fields.exactly("password")).await? else {
+        app.guessers.count(from, None, now);
+        let reason = "There is nobody with this login and this password.".to_owned();
+        return refuse(StatusCode::FORBIDDEN, reason);
+    };
+    let (token, life) = (
+        Token::generate(app),
+        app.config.sign_in.session_life.duration(),
+    );
+    let session = NewSession {
+        hash: token.hash(),
+        user: user.id,
+        expires_at: now + life,
+    };
+    if !app.store.open_session(session, now).await? {
+        return refuse(
+            StatusCode::FORBIDDEN,
+            "You may not sign in any more.".to_owned(),
+        );
+    }
+    tracing::info!(user = %user.login, "signed in");
+    let cookie = Token::set_cookie(Some((&token, life)), &app.config.server);
+    let head = AppendHeaders([(header::SET_COOKIE, cookie)]);
+    Ok((head, Redirect::to(next)).into_response())
+}
+
+/// The user, if this is their password. It takes as long where there is no such user.
+async fn check(app: &App, user: Option<User>, text: &str) -> Result<Option<User>, ApiError> {
+    let text = text.to_owned();
+    let checked = app.darkroom.run(move || {
+        let hash = user.as_ref().and_then(|user| user.password.as_deref());
+        let is_right = password::verify(&text, hash);
+        user.filter(|_| is_right)
+    });
+    checked.await.map_err(ApiError::internal)
+}
+
+pub(super) async fn sign_out(
+    State(app): State<Arc<App>>,
+    Posted { by, .. }: Posted,
+) -> Result<Response, ApiError> {
+    app.store.close_session(&by.token.hash()).await?;
+    let cookie = Token::set_cookie(None, &app.config.server);
+    let head = AppendHeaders([(header::SET_COOKIE, cookie)]);
+    Ok((head, Redirect::to(path::SIGN_IN)).into_response())
+}
+
+#[derive(Template)]
+#[template(path = "app/password.html")]
+struct OwnPassword {
+    here: &'static str,
+    frame: Frame,
+}
+
+fn own_password(session: &Session, notice: Notice) -> OwnPassword {
+    OwnPassword {
+        here: path::PASSWORD,
+        frame: Frame::of(session).saying(notice),
+    }
+}
+
+pub(super) async fn show_password(session: Session) -> Response {
+    render(&own_password(&session, Notice::None))
+}
+
+pub(super) async fn change_password(
+    State(app): State<Arc<App>>,
+    Posted { by, fields }: Posted,
+) -> Result<Response, ApiError> {
+    let refuse = |reason: String| {
+        let page = own_password(&by, Notice::Failed(reason));
+        Ok(render_as(StatusCode::BAD_REQUEST, &page))
+    };
+    let password = match Password::parse(fields.exactly("new")) {
+        Ok(password) => password,
+        Err(bad) => return refuse(format!("New password: {bad}.")),
+    };
+    let user = Some(by.visitor.user.clone());
+    let Some(user) = check(&app, user, fields.exactly("old")).await? else {
+        return refuse("Old password: it is another one.".to_owned());
+    };
+    let hash = app.darkroom.run(move || password.hash());
+    let hash = hash.await.map_err(ApiError::internal)?;
+    let login = user.login.clone();
+    by.note(&app, Some(user.account), "user.password", login)
+        .await?;
+    app.store.set_password(user.id, &hash).await?;
+    // Every session is over, also this one.
+    Ok(Redirect::to(path::SIGN_IN).into_response())
+}
