@@ -58,6 +58,8 @@ install fashn-python-0.9.0 python_packages fashn==0.9.0
 install fashn-npm-0.11.1 npm_package fashn@0.11.1
 # What reads the figures of a gateway, strictly.
 install prometheus-client-0.26.0 python_packages prometheus-client==0.26.0
+# What asks an API whatever its description allows, and more.
+install schemathesis-4.32.5 python_packages schemathesis==4.32.5
 # What tells whether everybody can use a page.
 install axe-core-4.14.1 npm_package axe-core@4.14.1
 export TRYON_TEST_CLIENTS="$PWD/$clients"

@@ -10,6 +10,7 @@ mod clients;
 mod cluster;
 mod command;
 mod demo;
+mod described;
 mod hub;
 mod kill;
 mod layer;

@@ -41,7 +41,7 @@ pub(super) struct RunQuery {
     path = super::path::RUN,
     tag = "FASHN",
     security(("key" = [])),
-    params(RunQuery, ("Idempotency-Key" = Option<String>, Header, description = NAMED)),
+    params(RunQuery, ("Idempotency-Key" = Option<String>, Header, description = NAMED, min_length = 1, max_length = 255)),
     request_body = RunRequest<'_>,
     responses((status = 200, description = "The job was accepted", body = RunAnswer), refusal::Submission)
 )]

@@ -22,7 +22,7 @@ pub(super) struct PageQuery {
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// The `next` of the page before.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[0-9a-f]{24}$")]
     after: Option<JobId>,
 }
 

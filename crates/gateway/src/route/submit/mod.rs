@@ -54,7 +54,7 @@ pub(super) const NAMED: &str = "1 to 255 printable ASCII characters that name th
     tag = "try-on",
     security(("key" = [])),
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = NAMED),
+        ("Idempotency-Key" = Option<String>, Header, description = NAMED, min_length = 1, max_length = 255),
         ("Prefer" = Option<String>, Header, description = PREFER),
     ),
     request_body = ClothesRequest<'_>,
@@ -76,7 +76,7 @@ pub(super) async fn submit_clothes(
     tag = "try-on",
     security(("key" = [])),
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = NAMED),
+        ("Idempotency-Key" = Option<String>, Header, description = NAMED, min_length = 1, max_length = 255),
         ("Prefer" = Option<String>, Header, description = PREFER),
     ),
     request_body = HairstyleRequest<'_>,
@@ -98,7 +98,7 @@ pub(super) async fn submit_hairstyle(
     tag = "try-on",
     security(("key" = [])),
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = NAMED),
+        ("Idempotency-Key" = Option<String>, Header, description = NAMED, min_length = 1, max_length = 255),
         ("Prefer" = Option<String>, Header, description = PREFER),
     ),
     request_body = TattooRequest<'_>,
