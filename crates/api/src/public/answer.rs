@@ -1,6 +1,6 @@
 //! What clients are answered.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tryon_core::{
     error::{ApiErrorCode, JobError, JobErrorCode},
     id::JobId,
@@ -147,7 +147,7 @@ pub struct CreditAnswer {
 }
 
 /// Credits; one buys one picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Credits {
     /// What new jobs may use: `subscription + purchased − reserved`.
     pub on_demand: u64,

@@ -1,6 +1,6 @@
 //! What was erased, and what was not.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tryon_core::{
     id::{ErasureId, JobId},
     time::Timestamp,
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::moment::{rfc3339, rfc3339_or_null};
 
 /// How far an erasure is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErasureStatus {
     /// It goes on by itself: ask for the receipt again.

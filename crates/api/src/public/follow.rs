@@ -1,6 +1,6 @@
 //! Following a job, and listing jobs.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tryon_core::{
     id::JobId,
     job::SampleState,
@@ -25,7 +25,7 @@ pub struct JobEvent {
 }
 
 /// How far a job is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Progress {
     /// What it is at.
     pub stage: Stage,
@@ -42,7 +42,7 @@ pub struct Progress {
 }
 
 /// What a job is at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// The pictures that were sent are fetched and looked at.
@@ -54,7 +54,7 @@ pub enum Stage {
 }
 
 /// How far one of its pictures is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SampleProgress {
     /// Where it is.
     pub status: SampleStatus,
@@ -65,7 +65,7 @@ pub struct SampleProgress {
 }
 
 /// Where a picture is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SampleStatus {
     /// It waits.

@@ -1,6 +1,6 @@
 //! Being told of a job's end.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tryon_core::{id::JobId, time::Timestamp};
 use url::Url;
 use utoipa::ToSchema;
@@ -60,7 +60,7 @@ pub struct DeliveryPage {
 }
 
 /// Where a delivery stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryState {
     /// It is tried at `next_try_at`.

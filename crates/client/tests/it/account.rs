@@ -1,0 +1,106 @@
+//! What an account sees of itself.
+
+use std::time::SystemTime;
+
+use tryon_client::{ErasureStatus, Error, OutputFormat, Paging, Status, Task};
+
+use crate::stage::{CREDITS, Stage, clothes, soon};
+
+#[tokio::test]
+async fn jobs_are_listed_page_by_page() {
+    let stage = Stage::start().await;
+    stage.deliver();
+    let client = stage.client();
+    let began = SystemTime::now();
+    let request = clothes().output_format(OutputFormat::Jpeg);
+    let first = soon(client.run(request)).await.unwrap();
+    let second = client.submit(clothes()).await.unwrap();
+
+    let mut paging = Paging {
+        limit: Some(1),
+        after: None,
+    };
+    let page = client.list_jobs(paging).await.unwrap();
+    assert_eq!((page.entries.len(), page.entries[0].id), (1, second));
+    paging.after = page.next;
+    let page = client.list_jobs(paging).await.unwrap();
+    let listed = &page.entries[0];
+    assert_eq!(listed.id, first.job);
+    assert_eq!(
+        listed.status,
+        Status::Completed {
+            outputs: first.outputs
+        }
+    );
+    assert_eq!(
+        (listed.task, listed.num_samples, listed.credits),
+        (Task::Clothes, 1, 1)
+    );
+    assert_eq!(listed.output_format, OutputFormat::Jpeg);
+    assert_eq!(listed.person_image, "<base64>");
+    let ended = listed.ended_at.unwrap();
+    assert!(ended >= listed.created_at);
+    assert!(
+        listed
+            .created_at
+            .duration_since(began)
+            .is_ok_and(|it| it.as_secs() < 60)
+    );
+
+    paging.after = page.next;
+    assert_eq!(client.list_jobs(paging).await.unwrap().entries, []);
+    assert_eq!(
+        client
+            .list_jobs(Paging::default())
+            .await
+            .unwrap()
+            .entries
+            .len(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn credits_are_told() {
+    let stage = Stage::start().await;
+    let client = stage.client();
+    client.submit(clothes().samples(3)).await.unwrap();
+    let credits = client.credits().await.unwrap();
+    assert_eq!(
+        (credits.purchased, credits.reserved),
+        (u64::from(CREDITS), 3)
+    );
+    assert_eq!(credits.on_demand, u64::from(CREDITS) - 3);
+}
+
+#[tokio::test]
+async fn what_is_erased_is_gone_and_there_is_a_receipt() {
+    let stage = Stage::start().await;
+    stage.deliver();
+    let client = stage.client();
+    let done = soon(client.run(clothes().end_user("customer/1042")))
+        .await
+        .unwrap();
+    let receipt = client.erase(done.job).await.unwrap();
+    assert_eq!((receipt.job, receipt.jobs), (Some(done.job), 1));
+    assert_eq!(receipt.status, ErasureStatus::Finished);
+    let outputs = receipt
+        .deleted
+        .pictures
+        .iter()
+        .find(|it| it.folder == "outputs");
+    assert_eq!(outputs.unwrap().count, 1);
+    assert!(!receipt.kept.is_empty() && !receipt.deleted.database.is_empty());
+    assert_eq!(client.get_erasure(receipt.id).await.unwrap(), receipt);
+    let error = client.download(&done.outputs[0]).await.unwrap_err();
+    assert!(matches!(error, Error::Refused(refusal) if refusal.status == 410));
+
+    let other = soon(client.run(clothes().end_user("customer/1042")))
+        .await
+        .unwrap();
+    let receipt = client.erase_end_user("customer/1042").await.unwrap();
+    assert_eq!(receipt.job, None);
+    assert!(receipt.jobs >= 1, "{receipt:?}");
+    let error = client.download(&other.outputs[0]).await.unwrap_err();
+    assert!(matches!(error, Error::Refused(refusal) if refusal.status == 410));
+}
