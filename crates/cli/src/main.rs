@@ -6,7 +6,7 @@
 //! | [`config`] | flag > environment > `config.yaml` > defaults |
 //! | [`engine`] | the engines by name: the only place that knows them |
 //! | [`platform`] | a gateway and a node on one machine, wired together |
-//! | [`client`] | the public API as a client sees it |
+//! | [`client`] | the public API as commands use it |
 //! | [`model`] | models by name, and pulling them from a hub |
 //! | [`memory`] | how memory is given back |
 //! | [`failure`] | `error:`, then `hint:` |

@@ -2,12 +2,11 @@
 
 use std::{path::Path, time::Instant};
 
-use serde_json::{Value, json};
-use tryon_core::secret::Secret;
+use tryon_client::{Client, Clothes, Region, Secret, Submission, Tattoo};
 
 use super::serve::make_first_account;
 use crate::{
-    client::{Client, data_url},
+    client,
     config::{Source, load_serve},
     failure::Failure,
     picture_file,
@@ -67,6 +66,14 @@ const CASES: &[(Example, Example, &str)] = &[
 /// Marks the case that is no garment.
 const TATTOO: &str = "tattoo";
 
+/// Where the tattoo goes.
+const ARM: Region = Region {
+    x: 0.305,
+    y: 0.305,
+    w: 0.075,
+    h: 0.12,
+};
+
 /// Cases side by side on the sheet.
 const CASES_A_ROW: usize = 2;
 
@@ -109,26 +116,20 @@ async fn show(client: &Client) -> Result<(), Failure> {
     let begun = Instant::now();
     let mut jobs = Vec::new();
     for (person, garment, kind) in CASES {
-        let (task, body) = request(person, garment, kind);
-        let id = client.submit(task, &body).await?;
+        let id = client.submit(request(person, garment, kind)?).await?;
         println!("submitted {} + {}: job {id}", person.name, garment.name);
         jobs.push(id);
     }
     let mut results = Vec::new();
-    for id in &jobs {
-        let outputs = client.wait(id).await?;
-        let Some(url) = outputs.first() else {
-            return Err(
-                Failure::new(format!("job {id} completed without a picture")).hint(A_FAULT),
-            );
-        };
-        results.push(client.download(url).await?);
+    for id in jobs {
+        let done = client.wait(id).await?;
+        results.push(client::download(client, &done.outputs[0]).await?);
         println!(
             "completed job {id} after {:.1} s",
             begun.elapsed().as_secs_f32()
         );
     }
-    println!("{} credits are left", client.credits().await?);
+    println!("{} credits are left", client.credits().await?.on_demand);
     picture_file::write(Path::new(PICTURE), &results[0])?;
     let sheet = tokio::task::spawn_blocking(move || draw_sheet(&results)).await;
     sheet
@@ -138,18 +139,16 @@ async fn show(client: &Client) -> Result<(), Failure> {
     Ok(())
 }
 
-fn request(person: &Example, garment: &Example, kind: &str) -> (&'static str, Value) {
-    let person = data_url(person.bytes, Path::new(person.name));
-    let garment = data_url(garment.bytes, Path::new(garment.name));
+fn request(person: &Example, garment: &Example, kind: &str) -> Result<Submission, Failure> {
+    let (person, garment) = (
+        client::picture(person.bytes)?,
+        client::picture(garment.bytes)?,
+    );
     if kind == TATTOO {
-        let region = json!({"x": 0.305, "y": 0.305, "w": 0.075, "h": 0.12});
-        let body = json!({"body_image": person, "design_image": garment, "region": region});
-        return ("tattoo", body);
+        return Ok(Tattoo::new(person, garment).region(ARM).into());
     }
-    let body = json!({
-        "model_image": person, "garment_image": garment, "category": kind, "seed": 42,
-    });
-    ("clothes", body)
+    let request = Clothes::new(person, garment).category_text(kind).seed(42);
+    Ok(request.into())
 }
 
 fn draw_sheet(results: &[Vec<u8>]) -> Result<(), Failure> {

@@ -21,6 +21,8 @@ enum Answer {
 
 const SUBMITTED: Answer = Answer::Say("200 OK", "", r#"{"id": "0123456789abcdef01234567"}"#);
 const PROCESSING: Answer = Answer::Say("200 OK", "", r#"{"status": "processing"}"#);
+/// This gateway has no stream of events: it is asked for the status.
+const NO_EVENTS: Answer = Answer::Say("404 Not Found", "", "{}");
 
 /// A request.
 struct Seen {
@@ -105,6 +107,7 @@ fn a_job_is_waited_for_through_limits_faults_and_a_restart_of_the_gateway() {
     );
     let answers = [
         SUBMITTED,
+        NO_EVENTS,
         PROCESSING,
         limited,
         Answer::Say("503 Service Unavailable", "", "<html>a proxy's page</html>"),
@@ -120,9 +123,10 @@ fn a_job_is_waited_for_through_limits_faults_and_a_restart_of_the_gateway() {
     let lines: Vec<_> = seen.iter().map(|seen| seen.line.as_str()).collect();
     let mut expected = vec![status; answers.len()];
     expected[0] = "post /api/v1/tryon/clothes http/1.1";
+    expected[1] = "get /api/v1/status/0123456789abcdef01234567/events http/1.1";
     assert_eq!(lines, expected);
     // As long as it was told to wait.
-    assert!(seen[3].at - seen[2].at >= Duration::from_secs(2));
+    assert!(seen[4].at - seen[3].at >= Duration::from_secs(2));
 }
 
 /// Nobody knows what became of a submission that was not answered.
@@ -135,15 +139,16 @@ fn a_submission_is_sent_again_under_the_same_name_until_it_is_answered() {
         r#"{"status": "failed", "error": {"name": "PoseError", "message": "nobody is there"}}"#,
     );
     let proxy = Answer::Say("502 Bad Gateway", "", "<html>a proxy's page</html>");
-    let answers = [Answer::HangUp, proxy, SUBMITTED, ended];
+    let answers = [Answer::HangUp, proxy, SUBMITTED, NO_EVENTS, ended];
     let (said, seen) = submit_and_fail(folder.path(), &answers);
     assert!(said.contains("PoseError"), "{said}");
     let names: Vec<_> = seen.iter().map(|seen| seen.name.as_deref()).collect();
     let name = names[0].expect("the submission has a name");
-    assert_eq!(names, [Some(name), Some(name), Some(name), None]);
+    assert_eq!(names[..3], [Some(name), Some(name), Some(name)]);
+    assert_eq!(names[3..], [None, None]);
     assert_eq!(name.len(), 32);
 
-    let another = submit_and_fail(folder.path(), &[SUBMITTED, ended]);
+    let another = submit_and_fail(folder.path(), &[SUBMITTED, NO_EVENTS, ended]);
     assert_ne!(another.1[0].name.as_deref(), Some(name));
 }
 
@@ -157,12 +162,13 @@ fn what_waiting_cannot_mend_ends_it_and_the_job_is_named() {
         Answer::Say("200 OK", "", "<html>a proxy's page</html>"),
     ];
     for refusal in refusals {
-        let (said, seen) = submit_and_fail(folder.path(), &[SUBMITTED, refusal]);
+        let answers = [SUBMITTED, NO_EVENTS, refusal];
+        let (said, seen) = submit_and_fail(folder.path(), &answers);
         assert!(
             said.contains("its id is 0123456789abcdef01234567"),
             "{said}"
         );
-        assert_eq!(seen.len(), 2, "{said}");
+        assert_eq!(seen.len(), 3, "{said}");
     }
 }
 
@@ -181,7 +187,7 @@ fn whatever_a_gateway_says_the_client_says_what_to_do() {
         assert!(said.contains("error: the gateway answered 400"), "{said}");
     }
     let unknown = Answer::Say("200 OK", "", r#"{"status": "asleep"}"#);
-    let (said, _) = submit_and_fail(folder.path(), &[SUBMITTED, unknown]);
+    let (said, _) = submit_and_fail(folder.path(), &[SUBMITTED, NO_EVENTS, unknown]);
     assert!(said.contains("unknown job status `asleep`"), "{said}");
 }
 
@@ -191,7 +197,7 @@ fn outputs_are_written_where_they_are_wanted() {
     // A server's address is not known before it has one: a second one keeps the picture.
     let (pictures, _seen) = start(&[Answer::Say("200 OK", "", "a picture")]);
     let done = format!(r#"{{"status": "completed", "output": ["{pictures}/out.png"]}}"#);
-    let (url, _seen_too) = start(&[SUBMITTED, Answer::Say("200 OK", "", done.leak())]);
+    let (url, _seen_too) = start(&[SUBMITTED, NO_EVENTS, Answer::Say("200 OK", "", done.leak())]);
     let args = submit(&url);
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     assert_eq!(run(folder.path(), &args), "out.png\n");

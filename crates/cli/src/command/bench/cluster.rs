@@ -1,17 +1,16 @@
 //! `tryon bench cluster`: what a job costs as nodes, the queue and history grow.
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, time::Duration};
 
 use clap::Args;
 use image::{Rgb, RgbImage};
-use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
+use tryon_client::{Client, Clothes, Picture, Secret, Submission};
 use tryon_core::{
     id::{AccountId, JobId},
     ledger::Pool,
     limit::Limits,
-    secret::Secret,
 };
 use tryon_picture::encode_jpeg;
 use tryon_store::{NodeState, PostgresStore, Store as _, StoreError};
@@ -24,7 +23,6 @@ use super::{
     waiting,
 };
 use crate::{
-    client::{Client, data_url},
     command::{
         fresh_id,
         key::{self, Terms},
@@ -124,8 +122,8 @@ struct Cluster {
     gateways: Vec<GatewayProcess>,
     fleet: Fleet,
     store: PostgresStore,
-    clients: Vec<Arc<Client>>,
-    body: Arc<Value>,
+    clients: Vec<Client>,
+    submission: Submission,
     _folder: TempDir,
 }
 
@@ -147,9 +145,8 @@ impl Cluster {
             )?);
         }
         let clients = gateways.iter().map(|gateway| {
-            let client = Client::new(&gateway.url, Secret::new(key.clone()));
-            let asking = |client: Client| client.asking_each(Duration::from_secs_f64(args.ask));
-            client.map(asking).map(Arc::new)
+            let client = Client::builder(&gateway.url, Secret::new(key.clone()));
+            client.poll_only(Duration::from_secs_f64(args.ask)).build()
         });
         let clients = clients.collect::<Result<_, _>>()?;
         let urls = gateways.iter().map(|gateway| gateway.internal_url.parse());
@@ -164,7 +161,7 @@ impl Cluster {
             fleet,
             store,
             clients,
-            body: Arc::new(submission()),
+            submission: submission(),
             _folder: folder,
         };
         cluster.wait_for_nodes(nodes).await?;
@@ -204,7 +201,7 @@ impl Cluster {
     async fn send(&self, jobs: usize, in_flight: NonZeroUsize) -> Result<Measured, Failure> {
         let in_flight = in_flight.get();
         let wave = Wave { jobs, in_flight };
-        load::send(&wave, &self.clients, &self.body).await
+        load::send(&wave, &self.clients, &self.submission).await
     }
 
     /// Measures a row and prints it.
@@ -275,9 +272,9 @@ async fn make_customer(store: &PostgresStore) -> Result<String, Failure> {
 }
 
 /// Two pictures as clients send them, small, so that what is measured is not their decoding.
-fn submission() -> Value {
+fn submission() -> Submission {
     let picture = RgbImage::from_pixel(96, 128, Rgb([90, 120, 150]));
     let jpeg = encode_jpeg(&picture, 85, "").expect("BUG: a plain picture is encodable");
-    let url = data_url(&jpeg, "a.jpg".as_ref());
-    json!({"model_image": url, "garment_image": url})
+    let picture = Picture::from_bytes(&jpeg).expect("BUG: a JPEG is a picture");
+    Clothes::new(picture.clone(), picture).into()
 }

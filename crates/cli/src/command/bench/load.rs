@@ -10,13 +10,12 @@ use std::{
 };
 
 use hdrhistogram::Histogram;
-use serde_json::Value;
 use tokio::{sync::Semaphore, task::JoinSet};
-use tryon_core::id::JobId;
+use tryon_client::{Client, JobId, Submission};
 use tryon_store::PostgresStore;
 
 use super::waiting::{find_beginning, millis_now};
-use crate::{client::Client, command::store_failed, failure::Failure};
+use crate::{client, command::store_failed, failure::Failure};
 
 /// Submissions that are sent at the same time: connections, not jobs.
 const SENDERS: usize = 32;
@@ -43,8 +42,8 @@ pub(super) struct Measured {
 /// Sends a wave to `clients` by turns, and waits for its end.
 pub(super) async fn send(
     wave: &Wave,
-    clients: &[Arc<Client>],
-    body: &Arc<Value>,
+    clients: &[Client],
+    submission: &Submission,
 ) -> Result<Measured, Failure> {
     let left = Arc::new(AtomicUsize::new(wave.jobs));
     let senders = Arc::new(Semaphore::new(SENDERS));
@@ -52,8 +51,8 @@ pub(super) async fn send(
     let mut tasks = JoinSet::new();
     for (_, client) in (0..wave.in_flight).zip(clients.iter().cycle()) {
         let shopper = Shopper {
-            client: Arc::clone(client),
-            body: Arc::clone(body),
+            client: client.clone(),
+            submission: submission.clone(),
             senders: Arc::clone(&senders),
             left: Arc::clone(&left),
         };
@@ -68,10 +67,7 @@ pub(super) async fn send(
             .expect("BUG: both have the same bounds");
         last = job.or(last);
     }
-    let last = last.ok_or_else(|| {
-        Failure::new("the gateway gave a job an id that is none")
-            .hint("this is a fault of tryon: please report it")
-    })?;
+    let last = last.expect("BUG: a wave has a job");
     let jobs = u32::try_from(wave.jobs).unwrap_or(u32::MAX);
     Ok(Measured {
         rate: f64::from(jobs) / began.elapsed().as_secs_f64(),
@@ -86,8 +82,8 @@ fn histogram() -> Histogram<u64> {
 
 /// Makes one job after the other.
 struct Shopper {
-    client: Arc<Client>,
-    body: Arc<Value>,
+    client: Client,
+    submission: Submission,
     senders: Arc<Semaphore>,
     left: Arc<AtomicUsize>,
 }
@@ -103,12 +99,12 @@ impl Shopper {
         {
             let permit = self.senders.acquire().await;
             let submitted = millis_now();
-            let id = self.client.submit("clothes", &self.body).await?;
+            let id = self.client.submit(&self.submission).await?;
             drop(permit);
-            let outputs = self.client.wait(&id).await?;
+            let outputs = self.client.wait(id).await?.outputs;
             let permit = self.senders.acquire().await;
             for output in &outputs {
-                let picture = self.client.download(output).await?;
+                let picture = client::download(&self.client, output).await?;
                 let began = find_beginning(&picture).ok_or_else(|| {
                     Failure::new("a picture does not say when it was begun")
                         .hint("another engine than the benchmark's made it: whose are the nodes?")
@@ -117,7 +113,7 @@ impl Shopper {
                 times.saturating_record(took.max(1));
             }
             drop(permit);
-            last = id.parse().ok();
+            last = Some(id);
         }
         Ok((times, last))
     }
