@@ -28,6 +28,8 @@ if [ "${1-}" = faults ]; then
 fi
 
 need chromium-driver "$(command -v chromedriver || true)"
+need prometheus /usr/bin/promtool
+need systemd /usr/bin/systemd-analyze
 need npm "$(command -v npm || true)"
 clients=target/clients
 mkdir -p "$clients"
@@ -65,3 +67,5 @@ install axe-core-4.14.1 npm_package axe-core@4.14.1
 export TRYON_TEST_CLIENTS="$PWD/$clients"
 export TRYON_TEST_FAULTS=2000
 cargo test --workspace --quiet "$@"
+# What the binary is deployed with, where all is tested.
+[ $# -gt 0 ] || deploy/check.sh

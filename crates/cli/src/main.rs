@@ -30,12 +30,12 @@ mod telemetry;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::{
     command::{
-        account, bench, credits, demo, doctor, gateway, gateway_config, key, models, node, nodes,
-        serve, submit, try_on, user, verify_model, with_store, worker,
+        account, bench, credits, demo, doctor, gateway, gateway_config, key, manual, models, node,
+        nodes, serve, submit, try_on, user, verify_model, with_store, worker,
     },
     config::Source,
     failure::Failure,
@@ -102,6 +102,10 @@ enum Command {
     Models(models::ModelsArgs),
     /// Check that an installed model computes what its reference does
     VerifyModel(verify_model::VerifyModelArgs),
+    /// Print what has a shell complete these commands
+    Completions(manual::CompletionsArgs),
+    /// Write the manual pages of these commands
+    Man(manual::ManArgs),
     /// Print docs/configuration.md
     #[command(hide = true)]
     Reference,
@@ -111,7 +115,6 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    memory::give_back();
     let cli = Cli::parse();
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -123,11 +126,22 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
+    if matches!(
+        cli.command,
+        Command::Serve(_) | Command::Gateway(_) | Command::Node(_)
+    ) {
+        memory::give_back();
+    }
     // What needs no services comes first.
     match cli.command {
         Command::Worker(args) => worker::run(&args),
         Command::Try(args) => return try_on::run(&args),
         Command::VerifyModel(args) => return verify_model::run(&args),
+        Command::Completions(args) => {
+            manual::complete(&args, Cli::command());
+            return Ok(());
+        }
+        Command::Man(args) => return manual::write_pages(&args, Cli::command()),
         Command::Reference => {
             print!("{}", config::reference::page());
             return Ok(());
@@ -189,7 +203,12 @@ async fn run_async(cli: Cli) -> Result<(), Failure> {
             telemetry::start(&telemetry::level_or("error"), format)?;
             demo::run().await
         }
-        Command::Try(_) | Command::VerifyModel(_) | Command::Reference | Command::Worker(_) => {
+        Command::Try(_)
+        | Command::VerifyModel(_)
+        | Command::Completions(_)
+        | Command::Man(_)
+        | Command::Reference
+        | Command::Worker(_) => {
             unreachable!("BUG: these ran without a runtime")
         }
     }

@@ -9,7 +9,8 @@ const PIECE: libc::c_int = 256 << 10;
 ///
 /// glibc begins that way, and stops when the first large piece is freed: pieces of that size, up to
 /// 32 MiB, then come from its heaps, of which each thread has its own. A service would hold a picture
-/// for every thread that ever worked on one. To say the size is to keep it.
+/// for every thread that ever worked on one. To say the size is to keep it. An engine, which has one
+/// picture after the other in the same pieces, is faster as it is.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) fn give_back() {
     #[expect(unsafe_code, reason = "nothing else sets it from within the process")]

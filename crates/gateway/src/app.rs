@@ -42,6 +42,8 @@ pub struct App {
     pub(crate) strangers: Strangers,
     /// How often each address named a wrong password.
     pub(crate) guessers: Strangers,
+    /// Where passwords are hashed: apart from pictures, which do not wait for whoever guesses.
+    pub(crate) vault: Darkroom,
     /// How much memory the bodies of requests may take together.
     pub(crate) bodies: BodyBudget,
     /// How much memory the results of nodes may take together: apart from the former, so that
@@ -70,6 +72,7 @@ impl App {
             results: BodyBudget::for_results(&config.limits),
             strangers: Strangers::new(config.limits.failures_per_minute),
             guessers: Strangers::new(GUESSES),
+            vault: Darkroom::with_places(1),
             darkroom: Darkroom::default(),
             metrics: Metrics::default(),
             node_times: NodeTimes::default(),

@@ -16,14 +16,18 @@ pub(crate) struct Darkroom {
 
 impl Default for Darkroom {
     fn default() -> Self {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            places: Arc::new(Semaphore::new(cores)),
-        }
+        Self::with_places(thread::available_parallelism().map_or(1, usize::from))
     }
 }
 
 impl Darkroom {
+    /// One where so many things are done at a time.
+    pub(crate) fn with_places(places: usize) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(places)),
+        }
+    }
+
     /// Does `work` when there is a place for it. An error when it panicked: a decoder may, on a
     /// picture that was made for that.
     pub(crate) async fn run<T: Send + 'static>(

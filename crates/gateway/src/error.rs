@@ -75,6 +75,11 @@ impl ApiError {
         Self::new(ApiErrorCode::UnauthorizedAccess, message)
     }
 
+    /// What is said to whoever asked.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Whether it is that there is no key, or not a valid one.
     pub(crate) fn is_unauthorized(&self) -> bool {
         self.status == StatusCode::UNAUTHORIZED

@@ -15,7 +15,7 @@ use crate::{
     config::{ConfigFault, GatewayConfig, ServerConfig},
     dispatch::{self, Fleet, Outcomes, specs},
     fetch::Fetcher,
-    follow, listener, pace,
+    follow, listener, pace, password,
     prepare::Preparer,
     rate::{self, RedisError},
     route, sweep, wake,
@@ -201,6 +201,7 @@ impl Gateway {
         };
         // Whoever acts on an attempt knows its node from the start.
         outcomes.refresh_fleet().await?;
+        tokio::task::spawn_blocking(password::prepare);
         let preparer = Preparer::new(Arc::clone(&app), fetcher);
         let messenger = Messenger::new(Arc::clone(&app))?;
         let (public_addr, internal_addr) = (listeners.public_addr, listeners.internal_addr);

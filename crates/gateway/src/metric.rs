@@ -10,7 +10,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use tryon_core::{error::JobErrorCode, task::Provider, time::Timestamp};
+use tryon_core::{error::JobErrorCode, ledger::Balance, task::Provider, time::Timestamp};
 use tryon_store::{Node, NodeState, QueueDepth, WebhookVerdict};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -46,11 +46,18 @@ struct StateLabels {
     state: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PartLabels {
+    part: &'static str,
+}
+
 /// What is true at the moment the figures are asked for.
 pub(crate) struct Moment {
     pub(crate) now: Timestamp,
     pub(crate) queues: Vec<QueueDepth>,
     pub(crate) nodes: Vec<Node>,
+    /// What all accounts hold together.
+    pub(crate) credits: Balance,
     pub(crate) followed: usize,
 }
 
@@ -63,6 +70,18 @@ pub(crate) struct Metrics {
     inferences: Family<ProviderLabels, Histogram, fn() -> Histogram>,
     failures: Family<FailureLabels, Counter>,
     webhooks: Family<OutcomeLabels, Counter>,
+    results: Family<OutcomeLabels, Counter>,
+}
+
+/// What became of a result that a node reported.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ResultOutcome {
+    /// Its sample has its picture.
+    Delivered,
+    /// The attempt failed.
+    Failed,
+    /// It came twice or too late, or names nothing of ours.
+    PassedOver,
 }
 
 /// A family of histograms of seconds: answers take milliseconds, pictures minutes.
@@ -83,6 +102,7 @@ impl Default for Metrics {
             inferences: seconds(),
             failures: Family::default(),
             webhooks: Family::default(),
+            results: Family::default(),
         }
     }
 }
@@ -135,12 +155,23 @@ impl Metrics {
             .inc();
     }
 
+    /// Counts a result that a node reported.
+    pub(crate) fn count_result(&self, outcome: ResultOutcome) {
+        let outcome = match outcome {
+            ResultOutcome::Delivered => "delivered",
+            ResultOutcome::Failed => "failed",
+            ResultOutcome::PassedOver => "passed-over",
+        };
+        self.results.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
     /// All of it, and what is true now, in the exposition format.
     pub(crate) fn expose(&self, moment: &Moment) -> String {
         let mut registry = Registry::with_prefix("tryon_gateway");
         self.register(&mut registry);
         register_queues(&mut registry, moment);
         register_nodes(&mut registry, moment);
+        register_credits(&mut registry, &moment.credits);
         let followed = Gauge::<i64>::default();
         followed.set(count(moment.followed));
         registry.register(
@@ -186,6 +217,8 @@ impl Metrics {
             "Tries to deliver webhooks",
             self.webhooks.clone(),
         );
+        let text = "Results that nodes reported";
+        registry.register("results", text, self.results.clone());
     }
 }
 
@@ -223,6 +256,19 @@ fn register_nodes(registry: &mut Registry, moment: &Moment) {
             .set(count(nodes.count()));
     }
     registry.register("nodes", "Nodes by what they do", states);
+}
+
+fn register_credits(registry: &mut Registry, balance: &Balance) {
+    let credits = Family::<PartLabels, Gauge>::default();
+    for (part, held) in [
+        ("subscription", balance.subscription),
+        ("purchased", balance.purchased),
+        ("reserved", balance.reserved),
+    ] {
+        credits.get_or_create(&PartLabels { part }).set(count(held));
+    }
+    let text = "Credits that all accounts hold together, and those of them that are reserved";
+    registry.register("credits", text, credits);
 }
 
 const fn labels(provider: Provider) -> ProviderLabels {

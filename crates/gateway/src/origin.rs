@@ -1,13 +1,39 @@
 //! Where a request comes from.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
-use axum::{extract::Request, http::HeaderMap};
+use axum::{
+    extract::{FromRef, FromRequestParts, Request},
+    http::{HeaderMap, request::Parts},
+};
 use ipnet::IpNet;
+
+use crate::app::App;
 
 /// Who opened the connection that a request came on: the listener adds it to each.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) IpAddr);
+
+/// The network that a request is counted for, as an extractor.
+pub(crate) struct Network(pub(crate) IpNet);
+
+impl<S> FromRequestParts<S> for Network
+where
+    S: Send + Sync,
+    Arc<App>: FromRef<S>,
+{
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let proxies = &Arc::<App>::from_ref(state).config.server.trusted_proxies;
+        let peer = parts.extensions.get().copied();
+        Ok(Self(network_of(&parts.headers, peer, proxies)))
+    }
+}
 
 /// Where each proxy on a request's way says that it had it from, the last one last.
 const FORWARDED_FOR: &str = "x-forwarded-for";
@@ -15,10 +41,14 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 /// The network that a request is counted for: its client's address, or the 64 bits of an IPv6
 /// address that a provider gives to one customer.
 pub(crate) fn find_network(request: &Request, proxies: &[IpNet]) -> IpNet {
+    let peer = request.extensions().get().copied();
+    network_of(request.headers(), peer, proxies)
+}
+
+fn network_of(headers: &HeaderMap, peer: Option<Peer>, proxies: &[IpNet]) -> IpNet {
     // Without our listener nobody tells the peers, and all of them are one.
-    let unknown = Peer(Ipv4Addr::UNSPECIFIED.into());
-    let Peer(peer) = *request.extensions().get().unwrap_or(&unknown);
-    let (address, bits) = match find_client(request.headers(), peer, proxies) {
+    let Peer(peer) = peer.unwrap_or(Peer(Ipv4Addr::UNSPECIFIED.into()));
+    let (address, bits) = match find_client(headers, peer, proxies) {
         IpAddr::V4(address) => (address.into(), 32),
         IpAddr::V6(address) => (address.into(), 64),
     };

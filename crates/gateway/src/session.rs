@@ -17,6 +17,7 @@ use cookie::{Cookie, SameSite};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+use tryon_core::limit::RateClass;
 use tryon_store::{StoreError, Visitor};
 
 use crate::{
@@ -25,6 +26,9 @@ use crate::{
     error::ApiError,
     page::{Fields, path},
 };
+
+/// Characters of a token: 32 bytes in base64url.
+const LENGTH: usize = 43;
 
 /// What the cookie holds.
 #[derive(Clone)]
@@ -52,6 +56,8 @@ impl Token {
             .filter_map(Result::ok)
             .find(|cookie| cookie.name() == name)
             .map(|cookie| Self(cookie.value().to_owned()))
+            // What is not shaped like one costs no look into the store.
+            .filter(|token| token.0.len() == LENGTH)
     }
 
     /// Has the browser keep it for so long; not at all with `None`.
@@ -90,6 +96,8 @@ fn cookie_name(server: &ServerConfig) -> &'static str {
 pub(crate) struct Session {
     pub(crate) visitor: Visitor,
     pub(crate) token: Token,
+    /// What a form that is to be done once is known by.
+    pub(crate) form: Option<String>,
 }
 
 impl Session {
@@ -100,7 +108,11 @@ impl Session {
         };
         let (hash, now) = (token.hash(), app.clock.now());
         let visitor = app.store.find_session(&hash, now).await?;
-        Ok(visitor.map(|visitor| Self { visitor, token }))
+        Ok(visitor.map(|visitor| Self {
+            visitor,
+            token,
+            form: None,
+        }))
     }
 
     /// What a form of this session's pages carries.
@@ -108,6 +120,18 @@ impl Session {
         let mac = Hmac::<Sha256>::new_from_slice(self.token.0.as_bytes());
         let mac = mac.expect("BUG: HMAC takes keys of any length");
         hex::encode(mac.chain_update("a form of ours").finalize().into_bytes())
+    }
+
+    /// Counts a form as a request for a job's status is, which its account may make as many of.
+    async fn take_turn(&self, app: &App) -> Result<(), Response> {
+        let account = &self.visitor.account;
+        let (class, now) = (RateClass::Status, app.clock.now());
+        let limit = account.limits.per_window(class);
+        let allowance = app.rates.take(account.id, class, limit, now).await;
+        if allowance.granted {
+            return Ok(());
+        }
+        Err(ApiError::rate_limited(limit, allowance.reset).into_response())
     }
 
     fn proves(&self, proof: &str) -> bool {
@@ -152,15 +176,15 @@ where
     }
 }
 
-impl AsRef<Session> for Session {
-    fn as_ref(&self) -> &Session {
+impl AsMut<Session> for Session {
+    fn as_mut(&mut self) -> &mut Session {
         self
     }
 }
 
-impl AsRef<Session> for Operator {
-    fn as_ref(&self) -> &Session {
-        &self.0
+impl AsMut<Session> for Operator {
+    fn as_mut(&mut self) -> &mut Session {
+        &mut self.0
     }
 }
 
@@ -173,16 +197,20 @@ pub(crate) struct Posted<W = Session> {
 impl<S, W> FromRequest<S> for Posted<W>
 where
     S: Send + Sync,
-    W: AsRef<Session> + FromRequestParts<S, Rejection = Response> + Send + Sync,
+    Arc<App>: FromRef<S>,
+    W: AsMut<Session> + FromRequestParts<S, Rejection = Response> + Send + Sync,
 {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
-        let by = W::from_request_parts(&mut parts, state).await?;
+        let mut by = W::from_request_parts(&mut parts, state).await?;
+        let session = by.as_mut();
+        session.take_turn(&Arc::<App>::from_ref(state)).await?;
         let fields = Fields::from_request(Request::from_parts(parts, body), state).await;
         let fields = fields.map_err(ApiError::into_response)?;
-        if by.as_ref().proves(fields.get("proof")) {
+        if session.proves(fields.get("proof")) {
+            session.form = Some(fields.get("form").to_owned()).filter(|form| !form.is_empty());
             Ok(Self { by, fields })
         } else {
             let reason = "the form is not from a page of this session: go back, load the page anew, \

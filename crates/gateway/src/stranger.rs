@@ -76,6 +76,24 @@ impl Strangers {
         }
     }
 
+    /// Counts a try before anybody knows what comes of it, so that many at once are no more than one
+    /// after the other; if it is one too many, when to come again.
+    pub(crate) fn charge(&self, from: IpNet, now: Timestamp) -> Result<(), Duration> {
+        let mut seen = self.lock();
+        let forgiven_at = seen.forgiven_at.entry(from);
+        let owed = micros(now).max(*forgiven_at) + self.cost;
+        if let Ok(over @ 1..) = u64::try_from(owed - micros(now) - WINDOW) {
+            return Err(Duration::from_micros(over));
+        }
+        *forgiven_at = owed;
+        Ok(())
+    }
+
+    /// Takes back what a try cost that was none to be counted.
+    pub(crate) fn refund(&self, from: IpNet) {
+        *self.lock().forgiven_at.entry(from) -= self.cost;
+    }
+
     /// Remembers that a key was found valid.
     pub(crate) fn know(&self, key: KeyHash) {
         self.lock().valid.entry(key);

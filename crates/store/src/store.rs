@@ -100,6 +100,9 @@ pub trait Store: Send + Sync + 'static {
     /// Every account, oldest first.
     async fn list_accounts(&self) -> Result<Vec<Account>, StoreError>;
 
+    /// What all accounts hold together.
+    async fn sum_balances(&self) -> Result<Balance, StoreError>;
+
     /// Replaces an account's limits.
     async fn set_limits(&self, id: AccountId, limits: Limits) -> Result<(), StoreError>;
 
@@ -161,7 +164,8 @@ pub trait Store: Send + Sync + 'static {
         since: Option<Timestamp>,
     ) -> Result<bool, StoreError>;
 
-    /// Somebody signs in. False, and nothing changed, when they may not.
+    /// Somebody signs in. False, and nothing changed, when they may not, or have another password by
+    /// now.
     async fn open_session(&self, session: NewSession, now: Timestamp) -> Result<bool, StoreError>;
 
     /// Who signed in with this session, unless it is over.
@@ -177,8 +181,9 @@ pub trait Store: Send + Sync + 'static {
     /// Forgets sessions that are over, oldest first, at most `limit`. Returns how many it were.
     async fn forget_sessions(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
-    /// Writes down what somebody changes.
-    async fn record_action(&self, action: NewAction, now: Timestamp) -> Result<(), StoreError>;
+    /// Writes down what somebody changes. False, and nothing was written, when the same form was
+    /// written down before.
+    async fn record_action(&self, action: NewAction, now: Timestamp) -> Result<bool, StoreError>;
 
     /// What was changed, newest first.
     async fn list_actions(&self, page: Before) -> Result<Vec<Action>, StoreError>;

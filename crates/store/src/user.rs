@@ -43,12 +43,14 @@ pub struct NewUser {
 }
 
 /// That somebody signs in, in one browser.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub struct NewSession {
     /// SHA-256 of what the browser keeps.
     pub hash: [u8; 32],
     /// Who it is.
     pub user: UserId,
+    /// The hash of the password that they named.
+    pub password: String,
     /// From when on they have to sign in again.
     pub expires_at: Timestamp,
 }
@@ -73,6 +75,8 @@ pub struct NewAction {
     pub action: &'static str,
     /// To what, and how; no secret.
     pub detail: String,
+    /// What a form that is to be done once is known by.
+    pub form: Option<String>,
 }
 
 /// Something that somebody changed.

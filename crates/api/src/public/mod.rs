@@ -59,5 +59,7 @@ pub use self::{
         parse, picture_fields,
     },
     tattoo::TattooRequest,
-    webhook::{Delivery, DeliveryPage, DeliveryState, DeliveryTry, WebhookSecret},
+    webhook::{
+        Delivery, DeliveryPage, DeliveryState, DeliveryTry, WebhookSecret, parse_webhook_url,
+    },
 };

@@ -15,9 +15,12 @@ const FIELD: &str = "webhook_url";
 
 /// The address that is to be told of the job's end.
 pub(super) fn webhook_url(text: Option<&Text<'_>>) -> Result<Option<Url>, RequestFault> {
-    let Some(text) = text.and_then(Text::filled) else {
-        return Ok(None);
-    };
+    let text = text.and_then(Text::filled);
+    text.map(parse_webhook_url).transpose()
+}
+
+/// An address that messages may be sent to.
+pub fn parse_webhook_url(text: &str) -> Result<Url, RequestFault> {
     let length = text.len();
     if length > MAX_WEBHOOK_URL {
         return Err(RequestFault::TooLong {
@@ -28,8 +31,7 @@ pub(super) fn webhook_url(text: Option<&Text<'_>>) -> Result<Option<Url>, Reques
     }
     let url = Url::parse(text).ok().filter(is_address);
     let needed = "an `https://` URL without a user name or password is needed";
-    url.map(Some)
-        .ok_or_else(|| RequestFault::wrong(FIELD, &needed))
+    url.ok_or_else(|| RequestFault::wrong(FIELD, &needed))
 }
 
 fn is_address(url: &Url) -> bool {

@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod gateway;
 pub(crate) mod key;
+pub(crate) mod manual;
 pub(crate) mod models;
 pub(crate) mod node;
 pub(crate) mod nodes;
@@ -76,9 +77,11 @@ async fn note(
         account,
         action,
         detail,
+        form: None,
     };
     let noted = store.record_action(action, now()).await;
-    noted.map_err(store_failed)
+    noted.map_err(store_failed)?;
+    Ok(())
 }
 
 /// The format that a file's ending asks for.

@@ -9,7 +9,7 @@ use tryon_store::Store;
 
 use super::{
     key::{self, Terms},
-    now, store_failed, user,
+    note, now, store_failed, user,
 };
 use crate::{
     config::{Source, load_serve, warn_of_links},
@@ -65,6 +65,8 @@ pub(crate) async fn run(
     // Only now: a key that was made for a platform that cannot start would never be seen.
     let first = make_first_account(secrets.first_account, limits, &store).await?;
     let url = format!("{scheme}://{}", platform.gateway.public_addr());
+    // A browser keeps who is signed in for the name that the gateway is called by.
+    let site = platform.gateway.app().config.server.link_base();
     println!("tryon {} serves on {url}", env!("CARGO_PKG_VERSION"));
     println!("  data     {}", data.display());
     println!("  node     http://{}", platform.node.local_addr());
@@ -76,10 +78,12 @@ pub(crate) async fn run(
     {
         println!("  account  {account}, with {FIRST_CREDITS} credits");
         println!("  key      {key}");
-        println!("  sign in  {url}/app/sign-in as {FIRST_LOGIN}, with the password {password}");
+        println!("  sign in  {site}/app/sign-in as {FIRST_LOGIN}, with the password {password}");
         println!("           keep both: they are not shown again");
         // What is behind the sign stays in the browser.
         println!("  try it   {url}/playground#key={key}");
+    } else if store.list_users().await.map_err(store_failed)?.is_empty() {
+        println!("  sign in  nobody can yet: `tryon user create LOGIN --account ID --operator`");
     }
     let serving = async {
         tell_engine(&platform).await?;
@@ -135,6 +139,13 @@ pub(crate) async fn make_first_account(
     let accounts = store.list_accounts().await.map_err(store_failed)?;
     match accounts.as_slice() {
         [] => {
+            note(
+                store.as_ref(),
+                None,
+                "account.create",
+                format!("{id} {FIRST_NAME}"),
+            )
+            .await?;
             let made = store.create_account(id, FIRST_NAME, limits, now()).await;
             made.map_err(store_failed)?;
             fail_point!("serve::after-account");
@@ -149,6 +160,8 @@ pub(crate) async fn make_first_account(
     }
     let account = store.find_account(id).await.map_err(store_failed)?;
     if account.is_none_or(|account| account.balance.available() == 0) {
+        let detail = format!("{FIRST_CREDITS} purchased");
+        note(store.as_ref(), Some(id), "credits.grant", detail).await?;
         let granted = store
             .grant_credits(id, Pool::Purchased, FIRST_CREDITS, now())
             .await;

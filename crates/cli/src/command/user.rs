@@ -89,6 +89,18 @@ async fn create(
     {
         return Err(no_such_account(account));
     }
+    let taken = || {
+        Failure::new(format!("the login `{login}` is taken"))
+            .hint("`tryon user password LOGIN` gives its owner a new password")
+    };
+    if store
+        .find_user(&login)
+        .await
+        .map_err(store_failed)?
+        .is_some()
+    {
+        return Err(taken());
+    }
     let kind = if is_operator { " (operator)" } else { "" };
     note(
         store,
@@ -100,8 +112,7 @@ async fn create(
     if store.create_user(user, now()).await.map_err(store_failed)? {
         return Ok(password.into_string());
     }
-    Err(Failure::new(format!("the login `{login}` is taken"))
-        .hint("`tryon user password LOGIN` gives its owner a new password"))
+    Err(taken())
 }
 
 async fn list(store: &dyn Store) -> Result<(), Failure> {

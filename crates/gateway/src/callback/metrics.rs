@@ -19,6 +19,7 @@ pub(super) async fn get_metrics(State(reports): State<Reports>) -> Result<Respon
     let moment = Moment {
         now: app.clock.now(),
         queues: app.store.list_queues().await?,
+        credits: app.store.sum_balances().await?,
         nodes: app.store.list_nodes().await?,
         followed: app.following.count(),
     };

@@ -20,6 +20,7 @@ use crate::{
     dispatch::{Outcomes, log_end},
     error::{ApiError, Chain},
     failpoint,
+    metric::ResultOutcome,
 };
 
 /// The longest name of a model's version, in characters.
@@ -37,7 +38,9 @@ struct Open {
 
 /// Settles a report. Nothing happens for one that comes twice, too late or for what is unknown.
 pub(super) async fn settle(outcomes: &Outcomes, report: Report) -> Result<(), ApiError> {
+    let metrics = &outcomes.app.metrics;
     let Some(open) = find_open(outcomes, &report.job_id).await? else {
+        metrics.count_result(ResultOutcome::PassedOver);
         return Ok(());
     };
     match report.image {
@@ -135,11 +138,13 @@ async fn deliver(outcomes: &Outcomes, open: Open, delivered: Delivered) -> Resul
         .complete_sample(attempt, output, app.clock.now())
         .await?;
     let Settled::Recorded { job_end } = settled else {
+        app.metrics.count_result(ResultOutcome::PassedOver);
         return erase_unwanted(outcomes, attempt, key).await;
     };
     failpoint::reach("gateway::after-settlement").await;
     tracing::info!(%attempt, "an image was delivered");
     let took = Duration::from_millis(delivered.inference_ms);
+    app.metrics.count_result(ResultOutcome::Delivered);
     app.metrics.count_picture(open.job.plan.provider, took);
     if let Some(node) = &open.node {
         app.node_times.note(&node.name, took);
@@ -204,6 +209,7 @@ async fn unreadable(
 async fn fail(outcomes: &Outcomes, open: &Open, failure: Failure) -> Result<(), ApiError> {
     let (app, attempt) = (&outcomes.app, open.attempt);
     let Failure { error, retryable } = failure;
+    app.metrics.count_result(ResultOutcome::Failed);
     app.metrics
         .count_failure(open.job.plan.provider, error.name);
     tracing::warn!(%attempt, name = error.name.as_str(), retryable, "an attempt failed");

@@ -142,6 +142,7 @@ fn zero_faults(config: &GatewayConfig) -> impl Iterator<Item = ConfigFault> {
         ("limits.body_idle", limits.body_idle),
         ("limits.body_timeout", limits.body_timeout),
         ("webhooks.timeout", config.webhooks.timeout),
+        ("sign_in.session_life", config.sign_in.session_life),
         ("fetch.timeout", fetch.timeout),
         ("fetch.connect_timeout", fetch.connect_timeout),
         ("fetch.read_timeout", fetch.read_timeout),

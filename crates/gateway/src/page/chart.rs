@@ -48,7 +48,7 @@ impl Chart {
         let bar = |number: i64| {
             let day = used.iter().find(|it| it.day == first + number);
             let (pictures, failed) = day.map_or((0, 0), |day| (day.pictures, day.failed));
-            let date = rfc3339(&Timestamp::from_millis((first + number) * DAY_MILLIS));
+            let date = rfc3339(Timestamp::from_millis((first + number) * DAY_MILLIS));
             // A day with pictures can be seen, however many there were on another.
             let height = (pictures * HEIGHT).div_ceil(most.max(1));
             Bar {

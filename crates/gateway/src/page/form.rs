@@ -1,13 +1,16 @@
 //! What a page's form sends.
 
-use axum::{
-    body::to_bytes,
-    extract::{FromRequest, Request},
-    http::{HeaderMap, header},
-};
-use url::form_urlencoded;
+use std::{convert::Infallible, str::FromStr, sync::Arc, time::Duration};
 
-use crate::error::ApiError;
+use axum::{
+    extract::{FromRef, FromRequest, FromRequestParts, Request},
+    http::{HeaderMap, HeaderValue, Uri, header, request::Parts},
+};
+use http_body_util::{BodyExt as _, Limited};
+use tokio::time::timeout;
+use url::{Url, form_urlencoded};
+
+use crate::{app::App, config::ServerConfig, error::ApiError};
 
 /// The largest form, in bytes.
 const LONGEST: usize = 16 << 10;
@@ -42,31 +45,89 @@ impl Fields {
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for Fields {
+impl<S> FromRequest<S> for Fields
+where
+    S: Send + Sync,
+    Arc<App>: FromRef<S>,
+{
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let (parts, body) = request.into_parts();
-        if is_foreign(&parts.headers) {
-            let reason = "the form is on a page of somebody else: open this site and use its own";
-            return Err(ApiError::bad_request(reason));
-        }
-        let bytes = to_bytes(body, LONGEST).await;
-        let bytes = bytes.map_err(|_| ApiError::too_large("the form", LONGEST))?;
-        let pairs = form_urlencoded::parse(&bytes);
-        Ok(Self(pairs.into_owned().collect()))
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let config = &Arc::<App>::from_ref(state).config;
+        read(
+            request,
+            &config.server,
+            config.limits.header_timeout.duration(),
+        )
+        .await
     }
 }
 
-/// Whether the browser says that another site sends this.
-fn is_foreign(headers: &HeaderMap) -> bool {
+/// Reads a form, which arrives as soon as a request's head does.
+async fn read(
+    request: Request,
+    server: &ServerConfig,
+    patience: Duration,
+) -> Result<Fields, ApiError> {
+    let (parts, body) = request.into_parts();
+    if is_foreign(&parts.headers, server) {
+        let reason = "the form is on a page of somebody else: open this site and use its own";
+        return Err(ApiError::bad_request(reason));
+    }
+    let body = Limited::new(body, LONGEST).collect();
+    let body = timeout(patience, body).await;
+    let body = body.map_err(|_| ApiError::body_timeout())?;
+    let reason = "the form did not arrive whole, or is longer than any of ours: send it again";
+    let body = body.map_err(|_| ApiError::bad_request(reason))?;
+    let bytes = body.to_bytes();
+    Ok(Fields(
+        form_urlencoded::parse(&bytes).into_owned().collect(),
+    ))
+}
+
+/// Whether the browser says that another site sends this, or that it is no form.
+fn is_foreign(headers: &HeaderMap, server: &ServerConfig) -> bool {
     let site = headers.get("sec-fetch-site");
-    site.is_some_and(|site| site != "same-origin" && site != "none")
-        || headers.get(header::CONTENT_TYPE).is_none_or(|kind| {
-            !kind
-                .as_bytes()
-                .starts_with(b"application/x-www-form-urlencoded")
-        })
+    let is_elsewhere = site.is_some_and(|site| site != "same-origin" && site != "none");
+    let kind = headers.get(header::CONTENT_TYPE);
+    let is_form = kind.is_some_and(|kind| {
+        let form = b"application/x-www-form-urlencoded";
+        kind.as_bytes().starts_with(form)
+    });
+    is_elsewhere
+        || !is_form
+        || headers
+            .get(header::ORIGIN)
+            .is_some_and(|origin| !is_ours(origin, headers.get(header::HOST), server))
+}
+
+/// Whether an origin is what clients call this gateway, or what this request does.
+fn is_ours(origin: &HeaderValue, host: Option<&HeaderValue>, server: &ServerConfig) -> bool {
+    let origin = origin.to_str().unwrap_or_default();
+    let named = Url::parse(&server.link_base()).map(|url| url.origin().ascii_serialization());
+    let bare = origin.split_once("://").map(|(_, host)| host.as_bytes());
+    named.is_ok_and(|named| named == origin)
+        || (bare.is_some() && bare == host.map(HeaderValue::as_bytes))
+}
+
+/// The value of this name in a page's address, if it is there.
+pub(crate) fn query(uri: &Uri, name: &str) -> Option<String> {
+    let pairs = form_urlencoded::parse(uri.query()?.as_bytes());
+    let mut values = pairs.filter(|(field, _)| field == name);
+    values.next().map(|(_, value)| value.into_owned())
+}
+
+/// Where a list goes on: what is behind `after` in a page's address. What does not read is the
+/// list's beginning.
+pub(crate) struct After<T>(pub(crate) Option<T>);
+
+impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for After<T> {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let value = query(&parts.uri, "after");
+        Ok(Self(value.and_then(|value| value.parse().ok())))
+    }
 }
 
 #[cfg(test)]
@@ -75,19 +136,24 @@ mod tests {
 
     use super::*;
 
-    async fn read(head: &[(&str, &str)], body: &'static str) -> Result<Fields, ApiError> {
-        let mut request = Request::builder();
+    async fn send(head: &[(&str, &str)], body: impl Into<Body>) -> Result<Fields, ApiError> {
+        let mut request = Request::builder().header("host", "127.0.0.1:8080");
         for (name, value) in head {
             request = request.header(*name, *value);
         }
-        Fields::from_request(request.body(Body::from(body)).unwrap(), &()).await
+        let server = ServerConfig {
+            public_url: Some("https://tryon.example".parse().unwrap()),
+            ..ServerConfig::default()
+        };
+        let request = request.body(body.into()).unwrap();
+        read(request, &server, Duration::from_millis(50)).await
     }
 
     const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
     #[tokio::test]
     async fn fields_are_found_by_name() {
-        let fields = read(&[FORM], "name=%20a+b%20&on=&days=7&many=-1")
+        let fields = send(&[FORM], "name=%20a+b%20&on=&days=7&many=-1")
             .await
             .unwrap();
         assert_eq!(
@@ -108,14 +174,35 @@ mod tests {
             ("same-site", false),
             ("cross-site", false),
         ] {
-            let sent = read(&[FORM, ("sec-fetch-site", site)], "a=b").await;
+            let sent = send(&[FORM, ("sec-fetch-site", site)], "a=b").await;
             assert_eq!(sent.is_ok(), fine, "{site}");
         }
         assert!(
-            read(&[("content-type", "text/plain")], "a=b")
+            send(&[("content-type", "text/plain")], "a=b")
                 .await
                 .is_err()
         );
-        assert!(read(&[FORM], "x".repeat(LONGEST + 1).leak()).await.is_err());
+        assert!(send(&[FORM], "x".repeat(LONGEST + 1)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_origin_is_this_host_or_what_clients_call_it() {
+        for (origin, fine) in [
+            ("https://tryon.example", true),
+            ("http://127.0.0.1:8080", true),
+            ("https://tryon.example.evil", false),
+            ("http://127.0.0.1:9", false),
+            ("null", false),
+        ] {
+            let sent = send(&[FORM, ("origin", origin)], "a=b").await;
+            assert_eq!(sent.is_ok(), fine, "{origin}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_form_that_does_not_come_is_not_waited_for() {
+        let never = futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>();
+        let refused = send(&[FORM], Body::from_stream(never)).await.unwrap_err();
+        assert!(refused.message().contains("in time"), "{refused:?}");
     }
 }

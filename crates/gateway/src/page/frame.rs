@@ -3,9 +3,12 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use tryon_core::{id::AccountId, time::Timestamp};
-use tryon_store::{NewAction, StoreError};
+use tryon_store::NewAction;
 
-use crate::{app::App, session::Session};
+use crate::{app::App, error::ApiError, session::Session};
+
+/// The last one that has a year of four digits.
+const LAST_MILLISECOND: u64 = 253_402_300_799_999;
 
 /// Entries of a list on one page.
 pub(super) const PAGE: u32 = 25;
@@ -16,6 +19,8 @@ pub(super) struct Frame {
     pub(super) is_operator: bool,
     /// What its forms carry.
     pub(super) proof: String,
+    /// What a form of this page that is to be done once is known by.
+    pub(super) form: String,
     /// What was done, or could not be.
     pub(super) notice: Notice,
 }
@@ -30,8 +35,11 @@ pub(super) enum Notice {
 }
 
 impl Frame {
-    pub(super) fn of(session: &Session) -> Self {
+    pub(super) fn of(app: &App, session: &Session) -> Self {
+        let mut form = [0; 16];
+        app.random.fill(&mut form);
         Self {
+            form: hex::encode(form),
             login: session.visitor.user.login.clone(),
             is_operator: session.visitor.user.is_operator,
             proof: session.proof(),
@@ -46,14 +54,14 @@ impl Frame {
 
 impl Session {
     /// Writes down what this user is about to change. It is written first: what cannot be written
-    /// down is not done.
+    /// down is not done, and neither is what the same form asked for before.
     pub(super) async fn note(
         &self,
         app: &App,
         account: Option<AccountId>,
         action: &'static str,
         detail: String,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), ApiError> {
         let actor = self.visitor.user.login.clone();
         tracing::info!(%actor, action, detail, "changed in a page");
         let action = NewAction {
@@ -61,21 +69,27 @@ impl Session {
             account,
             action,
             detail,
+            form: self.form.clone(),
         };
-        app.store.record_action(action, app.clock.now()).await
+        if app.store.record_action(action, app.clock.now()).await? {
+            return Ok(());
+        }
+        let reason = "this form was sent before: look whether it was done, and load its page anew to \
+                      do it again";
+        Err(ApiError::bad_request(reason))
     }
 }
 
 /// A time as people read it: `2026-01-31 14:05`, of UTC.
-pub(super) fn moment(time: &Timestamp) -> String {
+pub(super) fn moment(time: Timestamp) -> String {
     let text = rfc3339(time);
     format!("{} {}", &text[..10], &text[11..16])
 }
 
 /// The same for programs.
-pub(super) fn rfc3339(time: &Timestamp) -> String {
+pub(super) fn rfc3339(time: Timestamp) -> String {
     let millis = u64::try_from(time.as_millis()).unwrap_or_default();
-    let time = UNIX_EPOCH + Duration::from_millis(millis);
+    let time = UNIX_EPOCH + Duration::from_millis(millis.min(LAST_MILLISECOND));
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
@@ -96,8 +110,10 @@ mod tests {
     #[test]
     fn times_and_durations_are_read_by_people() {
         let time = Timestamp::from_millis(1_700_000_000_123);
-        assert_eq!(moment(&time), "2023-11-14 22:13");
-        assert_eq!(rfc3339(&time), "2023-11-14T22:13:20Z");
+        assert_eq!(moment(time), "2023-11-14 22:13");
+        assert_eq!(rfc3339(time), "2023-11-14T22:13:20Z");
+        let never = Timestamp::from_millis(i64::MAX);
+        assert_eq!(rfc3339(never), "9999-12-31T23:59:59Z");
         let spans = [0, 59, 60, 3_599, 3_600, 172_799, 172_800].map(Duration::from_secs);
         assert_eq!(
             spans.map(span),

@@ -6,6 +6,7 @@
 use askama::Template;
 use axum::{
     Router,
+    body::to_bytes,
     extract::{Request, State},
     http::{HeaderName, HeaderValue, StatusCode, header},
     middleware::{self, Next},
@@ -95,9 +96,10 @@ pub(crate) mod path {
             let rest = next.strip_prefix(start);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         });
+        // No dots, which lead upwards, and nothing that is written otherwise.
         let is_plain = next
             .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+            .all(|byte| byte.is_ascii_alphanumeric() || b"/-".contains(&byte));
         if is_ours && is_plain { next } else { DASHBOARD }
     }
 
@@ -118,12 +120,18 @@ pub(crate) mod path {
                 "/administer",
                 "/admin/\r\nx",
                 "/admin/\\",
+                "/admin/../playground#key=x",
+                "/admin/%2e%2e/docs",
+                "/admin?x",
             ] {
                 assert_eq!(ours(page), DASHBOARD, "{page:?}");
             }
         }
     }
 }
+
+/// Bytes of a refusal, at most.
+const LONGEST_REFUSAL: usize = 64 << 10;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
                       img-src 'self' blob: data:; connect-src 'self'; form-action 'self'; \
@@ -133,7 +141,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
 const HEADERS: [(HeaderName, &str); 5] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
+    (header::REFERRER_POLICY, "same-origin"),
     (
         HeaderName::from_static("cross-origin-opener-policy"),
         "same-origin",
@@ -170,8 +178,36 @@ async fn protect(request: Request, next: Next) -> Response {
     response
 }
 
+#[derive(Template)]
+#[template(path = "app/error.html")]
+struct Refused {
+    here: &'static str,
+    message: String,
+}
+
+/// A refusal as people read it.
+async fn spell_out(response: Response) -> Response {
+    let is_refusal = response.status().is_client_error() || response.status().is_server_error();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    if !is_refusal || kind.is_none_or(|kind| kind != "application/json") {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(body, LONGEST_REFUSAL).await.unwrap_or_default();
+    let message = match serde_json::from_slice::<serde_json::Value>(&body) {
+        Ok(refusal) => refusal["message"].as_str().unwrap_or_default().to_owned(),
+        Err(_) => String::new(),
+    };
+    let mut page = render_as(parts.status, &Refused { here: "", message });
+    if let Some(after) = parts.headers.get(header::RETRY_AFTER) {
+        page.headers_mut()
+            .insert(header::RETRY_AFTER, after.clone());
+    }
+    page
+}
+
 async fn keep_out(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+    let mut response = spell_out(next.run(request).await).await;
     let nothing = HeaderValue::from_static("no-store");
     response
         .headers_mut()

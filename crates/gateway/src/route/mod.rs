@@ -34,8 +34,8 @@ mod submit;
 pub(crate) mod trace;
 mod webhook;
 
-pub(crate) use self::extract::UrlPath;
 pub use self::openapi::document;
+pub(crate) use self::{extract::UrlPath, submit::refuse_readable};
 
 /// Where the routes are.
 pub mod path {

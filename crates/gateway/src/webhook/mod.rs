@@ -182,9 +182,9 @@ pub(crate) async fn send_test(
     let headers = head(&app.config.secrets, (account, job), at, &body);
     let timeout = app.config.webhooks.timeout.duration();
     let poster = Poster::new(&app.config.fetch, timeout).map_err(|error| error.to_string())?;
-    let posted = poster.post(url, headers, body.into()).await;
-    posted
-        .map(|posted| posted.status)
+    let answered = poster.post(url, headers, body.into()).await;
+    answered
+        .map(|answered| answered.status)
         .map_err(|error| explain(&error))
 }
 

@@ -50,7 +50,11 @@ impl<'a> Visitor<'a> {
 
     fn keep(&mut self, answer: &Answer) {
         let cookie = answer.header("set-cookie");
-        self.cookie = cookie.split(';').next().unwrap().to_owned();
+        cookie
+            .split(';')
+            .next()
+            .unwrap()
+            .clone_into(&mut self.cookie);
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -76,6 +80,13 @@ impl<'a> Visitor<'a> {
         let form = [&[("proof", proof.as_str())], fields].concat();
         self.send(path, &form).await
     }
+}
+
+/// A refusal that people read.
+#[track_caller]
+fn refuses(answer: &Answer, status: u16) {
+    assert_eq!(answer.status, status, "{}", answer.text);
+    assert!(answer.text.contains("That was not done"), "{}", answer.text);
 }
 
 async fn make_user(app: &TestApp, login: &str, of: &Customer, is_operator: bool) {
@@ -140,15 +151,15 @@ async fn a_page_is_for_who_is_signed_in() {
     }
     for page in PLATFORM_PAGES {
         assert_eq!(anna.get(page).await.status, 200, "{page}");
-        ben.get(page).await.refusal(404, "NotFound");
+        refuses(&ben.get(page).await, 404);
     }
     let account = format!("/admin/accounts/{}", app.owner.account);
     assert_eq!(anna.get(&account).await.status, 200);
-    ben.get(&account).await.refusal(404, "NotFound");
+    refuses(&ben.get(&account).await, 404);
     let grant = ben
         .post(&format!("{account}/grant"), &[("amount", "5")])
         .await;
-    grant.refusal(404, "NotFound");
+    refuses(&grant, 404);
     assert_eq!(app.balance(&app.owner).await.purchased, 100);
 }
 
@@ -189,6 +200,8 @@ async fn with_tls_the_cookie_is_for_it_alone() {
     make_user(&app, "anna", &app.owner, true).await;
     let anna = Visitor::signed_in(&app, "anna").await;
     assert!(anna.cookie.starts_with("__Host-tryon="), "{}", anna.cookie);
+    let again = Visitor::new(&app).sign_in("anna", PASSWORD).await;
+    assert!(again.header("set-cookie").contains("; Secure"));
     assert_eq!(anna.get("/app/developer").await.status, 200);
 }
 
@@ -210,11 +223,14 @@ async fn a_wrong_password_is_not_guessed() {
         );
         assert_eq!(answer.header("set-cookie"), "");
     }
-    for _ in 3..10 {
-        assert_eq!(
-            stranger.sign_in("anna", "wrong wrong wrong").await.status,
-            403
-        );
+    // At once or one after the other.
+    let guesses = (3..10).map(|_| stranger.sign_in("anna", "wrong wrong wrong"));
+    for guess in futures::future::join_all(guesses).await {
+        assert_eq!(guess.status, 403);
+    }
+    let more = (0..5).map(|_| stranger.sign_in("anna", "wrong wrong wrong"));
+    for guess in futures::future::join_all(more).await {
+        assert_eq!(guess.status, 429);
     }
     let refused = stranger.sign_in("anna", PASSWORD).await;
     assert_eq!(
@@ -239,12 +255,14 @@ async fn whoever_signed_out_or_was_shut_out_is_out() {
     assert_eq!(ben.get("/app/developer").await.status, 303);
     assert_eq!(again.get("/app/developer").await.status, 200);
 
-    anna.post("/admin/users/ben/disable", &[]).await;
+    anna.post("/admin/users/disable", &[("login", "ben")]).await;
     assert_eq!(again.get("/app/developer").await.status, 303);
     assert_eq!(ben.sign_in("ben", PASSWORD).await.status, 403);
-    anna.post("/admin/users/ben/enable", &[]).await;
+    anna.post("/admin/users/enable", &[("login", "ben")]).await;
     assert_eq!(ben.sign_in("ben", PASSWORD).await.status, 303);
-    let own = anna.post("/admin/users/anna/disable", &[]).await;
+    let own = anna
+        .post("/admin/users/disable", &[("login", "anna")])
+        .await;
     assert_eq!(own.status, 400);
     assert!(own.text.contains("You cannot shut yourself out"));
 
@@ -272,19 +290,17 @@ async fn a_form_of_somebody_elses_page_does_nothing() {
     let make = [("name", "evil"), ("submit", "on")];
     for proof in ["", "0", foreign.as_str()] {
         let form = [&make[..], &[("proof", proof)]].concat();
-        anna.send("/app/developer/keys", &form)
-            .await
-            .refusal(400, "BadRequest");
+        refuses(&anna.send("/app/developer/keys", &form).await, 400);
     }
     let form = [&make[..], &[("proof", own.as_str())]].concat();
     let request = app.http.post(app.url("/app/developer/keys")).form(&form);
     let request = request.header("cookie", &anna.cookie);
     let request = request.header("sec-fetch-site", "cross-site");
-    Answer::to(request).await.refusal(400, "BadRequest");
+    refuses(&Answer::to(request).await, 400);
     let sign_in = [("login", "anna"), ("password", PASSWORD)];
     let request = app.http.post(app.url("/app/sign-in")).form(&sign_in);
     let request = request.header("sec-fetch-site", "same-site");
-    Answer::to(request).await.refusal(400, "BadRequest");
+    refuses(&Answer::to(request).await, 400);
     assert_eq!(
         app.store.list_keys(app.owner.account).await.unwrap().len(),
         1
@@ -322,7 +338,7 @@ async fn a_key_is_made_shown_once_and_revoked() {
     let keys = app.store.list_keys(other.account).await.unwrap();
     let id = keys.iter().find(|it| it.name == "<b>shop</b>").unwrap().id;
     let owners = format!("/app/developer/keys/{}/revoke", app.owner.key_id);
-    ben.post(&owners, &[]).await.refusal(404, "NotFound");
+    refuses(&ben.post(&owners, &[]).await, 404);
     assert_eq!(app.get_as(&app.owner, "/credits").await.status, 200);
     let revoked = ben
         .post(&format!("/app/developer/keys/{id}/revoke"), &[])
@@ -339,6 +355,34 @@ async fn a_key_is_made_shown_once_and_revoked() {
     let log: Vec<_> = actions.iter().map(|it| (&*it.actor, &*it.action)).collect();
     assert_eq!(log, [("ben", "key.revoke"), ("ben", "key.create")]);
     assert!(!actions.iter().any(|it| it.detail.contains(&key.key)));
+}
+
+/// A button that is pressed twice, or a request that a browser sends again.
+#[tokio::test]
+async fn a_form_that_comes_twice_is_done_once() {
+    let (app, other) = start().await;
+    let anna = Visitor::signed_in(&app, "anna").await;
+    let page = format!("/admin/accounts/{}", other.account);
+    let text = anna.get(&page).await.text;
+    let (_, rest) = text.split_once("name=\"form\" value=\"").unwrap();
+    let grant = [("form", rest.split('"').next().unwrap()), ("amount", "7")];
+    let url = format!("{page}/grant");
+    let twice = [anna.post(&url, &grant), anna.post(&url, &grant)];
+    let mut answers = futures::future::join_all(twice).await;
+    answers.sort_by_key(|answer| answer.status);
+    assert_eq!(answers[0].status, 303);
+    refuses(&answers[1], 400);
+    assert_eq!(app.balance(&other).await.purchased, 12);
+}
+
+#[tokio::test]
+async fn the_database_opens_no_session() {
+    let (app, _) = start().await;
+    let anna = Visitor::signed_in(&app, "anna").await;
+    let secret = anna.cookie.split_once('=').unwrap().1;
+    let kept = app.read_database();
+    let has = |text: &str| kept.windows(text.len()).any(|it| it == text.as_bytes());
+    assert!(has("anna") && !has(secret) && !has(PASSWORD));
 }
 
 #[tokio::test]
@@ -389,7 +433,7 @@ async fn an_account_is_looked_after() {
         (account.balance.subscription, account.balance.purchased),
         (7, 5)
     );
-    assert_eq!(account.output_retention, Some(Duration::from_secs(60)));
+    assert_eq!(account.output_retention, Some(Duration::from_mins(1)));
     for (path, fields) in [
         ("limits", &[("tryon_per_minute", "-1")][..]),
         ("grant", &[("amount", "0")]),

@@ -65,6 +65,10 @@ async fn what_happened_is_counted_and_names_nobody() {
     has(&text, r#"queue_age_seconds{provider="preview"}"#, 7);
     has(&text, r#"nodes{state="busy"}"#, 1);
     has(&text, r#"nodes{state="ready"}"#, 0);
+    has(&text, r#"results_total{outcome="delivered"}"#, 1);
+    has(&text, r#"results_total{outcome="failed"}"#, 1);
+    has(&text, r#"credits{part="purchased"}"#, 99);
+    has(&text, r#"credits{part="reserved"}"#, 3);
     let account = app.owner.account.to_string();
     for known in [&app.owner.key, &account, &job.to_string()] {
         assert!(!text.contains(known), "{text}");

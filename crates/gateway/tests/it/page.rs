@@ -20,7 +20,7 @@ async fn a_page_runs_nothing_and_asks_nobody_but_its_gateway() {
             "{policy}"
         );
         assert_eq!(answer.header("x-content-type-options"), "nosniff");
-        assert_eq!(answer.header("referrer-policy"), "no-referrer");
+        assert_eq!(answer.header("referrer-policy"), "same-origin");
         let inline = ["<script>", " style=", " onclick=", "javascript:"];
         assert!(!inline.iter().any(|it| answer.text.contains(it)), "{page}");
     }

@@ -33,15 +33,18 @@ CREATE TABLE actions (
     actor      TEXT COLLATE "C" NOT NULL,
     account_id TEXT COLLATE "C" REFERENCES accounts (id),
     action     TEXT COLLATE "C" NOT NULL,
-    detail     TEXT COLLATE "C" NOT NULL
+    detail     TEXT COLLATE "C" NOT NULL,
+    -- What a form that is to be done once is known by.
+    form       TEXT COLLATE "C" UNIQUE
 );
-
-CREATE INDEX actions_of_account ON actions (account_id, id) WHERE account_id IS NOT NULL;
 
 CREATE TRIGGER actions_stay BEFORE UPDATE ON actions FOR EACH ROW
 EXECUTE FUNCTION refuse('what was done is never changed');
 
 CREATE TRIGGER actions_are_kept BEFORE DELETE ON actions FOR EACH ROW
+EXECUTE FUNCTION refuse('what was done is never deleted');
+
+CREATE TRIGGER all_actions_are_kept BEFORE TRUNCATE ON actions FOR EACH STATEMENT
 EXECUTE FUNCTION refuse('what was done is never deleted');
 
 -- What an account used on each day (of UTC, counted from 1970): the ledger, added up as it grows.

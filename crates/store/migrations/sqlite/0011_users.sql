@@ -33,10 +33,10 @@ CREATE TABLE actions (
     actor      TEXT NOT NULL,
     account_id TEXT REFERENCES accounts (id),
     action     TEXT NOT NULL,
-    detail     TEXT NOT NULL
+    detail     TEXT NOT NULL,
+    -- What a form that is to be done once is known by.
+    form       TEXT UNIQUE
 ) STRICT;
-
-CREATE INDEX actions_of_account ON actions (account_id, id) WHERE account_id IS NOT NULL;
 
 CREATE TRIGGER actions_stay BEFORE UPDATE ON actions
 BEGIN

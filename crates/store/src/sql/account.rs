@@ -13,7 +13,11 @@ use super::{
     ledger,
     statement::{Connection, query},
 };
-use crate::{record::Account, row::AccountRow, store::StoreError};
+use crate::{
+    record::Account,
+    row::{AccountRow, BalanceRow},
+    store::StoreError,
+};
 
 /// The columns of an [`AccountRow`] of `accounts AS a`.
 macro_rules! account_columns {
@@ -41,6 +45,13 @@ const LIST: &str = concat!(
     account_columns!(),
     " FROM accounts AS a ORDER BY a.created_at, a.id"
 );
+
+/// What all of them hold together.
+const SUM: &str = "
+    SELECT CAST(COALESCE(SUM(subscription), 0) AS BIGINT) AS subscription,
+        CAST(COALESCE(SUM(purchased), 0) AS BIGINT) AS purchased,
+        CAST(COALESCE(SUM(reserved), 0) AS BIGINT) AS reserved
+    FROM accounts";
 
 const SET_LIMITS: &str = "
     UPDATE accounts SET tryon_per_minute = $2, status_per_minute = $3, credits_per_minute = $4,
@@ -83,6 +94,11 @@ pub(super) async fn find(
 pub(super) async fn list(connection: &mut Connection<'_>) -> Result<Vec<Account>, StoreError> {
     let rows: Vec<AccountRow> = query(LIST).fetch_all(connection).await?;
     rows.into_iter().map(Account::try_from).collect()
+}
+
+pub(super) async fn sum(connection: &mut Connection<'_>) -> Result<Balance, StoreError> {
+    let row: BalanceRow = query(SUM).fetch_one(connection).await?;
+    row.try_into()
 }
 
 pub(super) async fn set_limits(

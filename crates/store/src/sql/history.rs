@@ -10,7 +10,8 @@ use crate::{
 };
 
 const RECORD: &str = "
-    INSERT INTO actions (at, actor, account_id, action, detail) VALUES ($1, $2, $3, $4, $5)";
+    INSERT INTO actions (at, actor, account_id, action, detail, form)
+    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (form) DO NOTHING";
 
 pub(crate) const LIST_ACTIONS: &str = "
     SELECT id, at, actor, account_id, action, detail FROM actions
@@ -28,16 +29,17 @@ pub(super) async fn record_action(
     connection: &mut Connection<'_>,
     action: NewAction,
     now: Timestamp,
-) -> Result<(), StoreError> {
-    query(RECORD)
+) -> Result<bool, StoreError> {
+    let recorded = query(RECORD)
         .bind(now)
         .bind(action.actor)
         .bind(action.account.map(|id| id.to_string()))
         .bind(action.action)
         .bind(action.detail)
+        .bind(action.form)
         .execute(connection)
         .await?;
-    Ok(())
+    Ok(recorded == 1)
 }
 
 pub(super) async fn list_actions(

@@ -105,6 +105,12 @@ impl<S: SqlStore> Store for S {
             .await
     }
 
+    async fn sum_balances(&self) -> Result<Balance, StoreError> {
+        self.pools()
+            .look(move |connection| Box::pin(account::sum(connection)))
+            .await
+    }
+
     async fn set_limits(&self, id: AccountId, limits: Limits) -> Result<(), StoreError> {
         self.pools()
             .write(move |tx| Box::pin(account::set_limits(tx, id, limits)))
@@ -200,7 +206,7 @@ impl<S: SqlStore> Store for S {
 
     async fn open_session(&self, session: NewSession, now: Timestamp) -> Result<bool, StoreError> {
         self.pools()
-            .write(move |tx| Box::pin(user::open_session(tx, session, now)))
+            .write(move |tx| Box::pin(user::open_session(tx, session.clone(), now)))
             .await
     }
 
@@ -228,7 +234,7 @@ impl<S: SqlStore> Store for S {
             .await
     }
 
-    async fn record_action(&self, action: NewAction, now: Timestamp) -> Result<(), StoreError> {
+    async fn record_action(&self, action: NewAction, now: Timestamp) -> Result<bool, StoreError> {
         self.pools()
             .write(move |tx| Box::pin(history::record_action(tx, action.clone(), now)))
             .await

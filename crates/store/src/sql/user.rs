@@ -4,7 +4,7 @@ use tryon_core::{id::UserId, time::Timestamp};
 
 use super::{
     account::account_columns,
-    statement::{Connection, query},
+    statement::{Connection, Sql, query},
 };
 use crate::{
     row::{UserRow, VisitorRow},
@@ -43,9 +43,17 @@ const SET_DISABLED: &str = "UPDATE users SET disabled_at = $2 WHERE id = $1";
 /// Nobody stays signed in across a change of password.
 pub(crate) const END_SESSIONS: &str = "DELETE FROM sessions WHERE user_id = $1";
 
-const OPEN: &str = "
+/// Whoever changes the password, or shuts its owner out, ends the sessions that are there: one that is
+/// being opened meanwhile waits for that and is not.
+const OPEN: Sql = Sql {
+    sqlite: "
     INSERT INTO sessions (hash, user_id, created_at, expires_at)
-    SELECT $1, id, $3, $4 FROM users WHERE id = $2 AND disabled_at IS NULL";
+    SELECT $1, id, $3, $4 FROM users WHERE id = $2 AND disabled_at IS NULL AND password = $5",
+    postgres: "
+    INSERT INTO sessions (hash, user_id, created_at, expires_at)
+    SELECT $1, id, $3, $4 FROM users WHERE id = $2 AND disabled_at IS NULL AND password = $5
+    FOR SHARE",
+};
 
 pub(crate) const FIND_SESSION: &str = concat!(
     "SELECT ",
@@ -139,6 +147,7 @@ pub(super) async fn open_session(
         .bind(session.user.to_string())
         .bind(now)
         .bind(session.expires_at)
+        .bind(session.password)
         .execute(connection)
         .await?;
     Ok(opened == 1)

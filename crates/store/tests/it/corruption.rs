@@ -1,7 +1,7 @@
 //! The schema refuses what must not be, and the audit finds what was forced past it.
 
 use tryon_core::error::JobErrorCode::Cancelled;
-use tryon_store::Violation;
+use tryon_store::{NewAction, Violation};
 
 use crate::{
     fixture::{account_id, at, dispatched_job, error, job_id, output, rich_account, submit},
@@ -229,6 +229,8 @@ async fn an_end_that_nobody_is_told() {
 
 /// Damage that no audit needs to look for, because no row can hold it.
 const REFUSED: &[&str] = &[
+    "UPDATE actions SET actor = 'nobody'",
+    "DELETE FROM actions",
     "UPDATE jobs SET state = 'dreaming' WHERE state = 'accepted'",
     "UPDATE jobs SET state = 'prepared' WHERE state = 'accepted'",
     "UPDATE jobs SET state = 'failed' WHERE state = 'accepted'",
@@ -267,7 +269,15 @@ const REFUSED: &[&str] = &[
 #[tokio::test]
 async fn what_the_schema_refuses() {
     for place in [Place::sqlite().await, Place::postgres().await] {
-        let _store = make_store(&place).await;
+        let store = make_store(&place).await;
+        let action = NewAction {
+            actor: "anna".to_owned(),
+            account: None,
+            action: "node.drain",
+            detail: String::new(),
+            form: None,
+        };
+        assert!(store.record_action(action, at(1)).await.unwrap());
         for statement in REFUSED {
             let outcome = place.execute(statement).await;
             assert!(outcome.is_err(), "{statement}");

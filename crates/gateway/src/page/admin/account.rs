@@ -38,18 +38,18 @@ const LONGEST_NAME: usize = 128;
 
 #[derive(Template)]
 #[template(path = "admin/accounts.html")]
-struct Accounts {
+struct AccountsPage {
     here: &'static str,
     frame: Frame,
     accounts: Vec<Account>,
 }
 
-async fn accounts(app: &App, session: &Session, notice: Notice) -> Result<Accounts, ApiError> {
+async fn accounts(app: &App, session: &Session, notice: Notice) -> Result<AccountsPage, ApiError> {
     let mut accounts = app.store.list_accounts().await?;
     accounts.reverse();
-    Ok(Accounts {
+    Ok(AccountsPage {
         here: path::ACCOUNTS,
-        frame: Frame::of(session).saying(notice),
+        frame: Frame::of(app, session).saying(notice),
         accounts,
     })
 }
@@ -99,7 +99,7 @@ impl From<&User> for UserRow {
             login: user.login.clone(),
             is_operator: user.is_operator,
             is_disabled: user.disabled_at.is_some(),
-            created: moment(&user.created_at),
+            created: moment(user.created_at),
         }
     }
 }
@@ -139,7 +139,7 @@ async fn one(
     let retention = account.output_retention.map(|kept| kept.as_secs());
     Ok(OneAccount {
         here: path::ACCOUNTS,
-        frame: Frame::of(session).saying(notice),
+        frame: Frame::of(app, session).saying(notice),
         account,
         retention: retention.map(|kept| kept.to_string()).unwrap_or_default(),
         users: own.map(UserRow::from).collect(),
@@ -170,8 +170,8 @@ async fn refuse(
     Ok(render_as(StatusCode::BAD_REQUEST, &page))
 }
 
-fn back(id: AccountId) -> Result<Response, ApiError> {
-    Ok(Redirect::to(&path::account(id)).into_response())
+fn back(id: AccountId) -> Response {
+    Redirect::to(&path::account(id)).into_response()
 }
 
 fn read_limits(fields: &Fields) -> Result<Limits, String> {
@@ -196,7 +196,7 @@ pub(super) async fn set_limits(
     by.0.note(&app, Some(id), "account.limits", limits.to_string())
         .await?;
     app.store.set_limits(id, limits).await?;
-    back(id)
+    Ok(back(id))
 }
 
 pub(super) async fn grant(
@@ -222,7 +222,7 @@ pub(super) async fn grant(
     app.store
         .grant_credits(id, pool, amount, app.clock.now())
         .await?;
-    back(id)
+    Ok(back(id))
 }
 
 pub(super) async fn set_retention(
@@ -245,7 +245,7 @@ pub(super) async fn set_retention(
     by.0.note(&app, Some(id), "account.retention", detail)
         .await?;
     app.store.set_output_retention(id, retention).await?;
-    back(id)
+    Ok(back(id))
 }
 
 pub(super) async fn revoke_key(
@@ -255,14 +255,14 @@ pub(super) async fn revoke_key(
 ) -> Result<Response, ApiError> {
     let id = find(&app, &id).await?.id;
     revoke_key_of(&app, &by.0, id, &key).await?;
-    back(id)
+    Ok(back(id))
 }
 
 /// A fresh password and its hash.
 async fn fresh_password(app: &App) -> Result<(Password, String), ApiError> {
     let password = Password::generate(&mut as_rng(&*app.random));
     let copy = password.clone();
-    let hash = app.darkroom.run(move || copy.hash()).await;
+    let hash = app.vault.run(move || copy.hash()).await;
     Ok((password, hash.map_err(ApiError::internal)?))
 }
 
@@ -291,6 +291,10 @@ pub(super) async fn create_user(
         Ok(login) => login,
         Err(bad) => return refuse(&app, &by, id, format!("Login: {bad}.")).await,
     };
+    let taken = format!("Login: `{login}` is taken.");
+    if app.store.find_user(&login).await?.is_some() {
+        return refuse(&app, &by, id, taken).await;
+    }
     let (password, hash) = fresh_password(&app).await?;
     let user = NewUser {
         id: UserId::from_bytes(fresh_id(&app)),
@@ -303,8 +307,7 @@ pub(super) async fn create_user(
     let detail = format!("{login}{kind}");
     by.0.note(&app, Some(id), "user.create", detail).await?;
     if !app.store.create_user(user, app.clock.now()).await? {
-        let reason = format!("Login: `{login}` is taken.");
-        return refuse(&app, &by, id, reason).await;
+        return refuse(&app, &by, id, taken).await;
     }
     reveal(&app, &by, (id, login), password).await
 }
@@ -316,10 +319,10 @@ async fn find_user(app: &App, login: &str) -> Result<User, ApiError> {
 
 pub(super) async fn renew_password(
     State(app): State<Arc<App>>,
-    UrlPath(login): UrlPath<String>,
-    Posted { by, .. }: Posted<Operator>,
+    Posted { by, fields }: Posted<Operator>,
 ) -> Result<Response, ApiError> {
-    let user = find_user(&app, &login).await?;
+    let user = find_user(&app, fields.get("login")).await?;
+    let login = user.login.clone();
     let (password, hash) = fresh_password(&app).await?;
     let account = Some(user.account);
     by.0.note(&app, account, "user.password", login.clone())
@@ -330,10 +333,10 @@ pub(super) async fn renew_password(
 
 pub(super) async fn disable(
     State(app): State<Arc<App>>,
-    UrlPath(login): UrlPath<String>,
-    Posted { by, .. }: Posted<Operator>,
+    Posted { by, fields }: Posted<Operator>,
 ) -> Result<Response, ApiError> {
-    let user = find_user(&app, &login).await?;
+    let user = find_user(&app, fields.get("login")).await?;
+    let login = user.login.clone();
     if user.id == by.0.visitor.user.id {
         let reason = "You cannot shut yourself out.".to_owned();
         return refuse(&app, &by, user.account, reason).await;
@@ -342,17 +345,17 @@ pub(super) async fn disable(
     by.0.note(&app, account, "user.disable", login).await?;
     let since = Some(app.clock.now());
     app.store.set_user_disabled(user.id, since).await?;
-    back(user.account)
+    Ok(back(user.account))
 }
 
 pub(super) async fn enable(
     State(app): State<Arc<App>>,
-    UrlPath(login): UrlPath<String>,
-    Posted { by, .. }: Posted<Operator>,
+    Posted { by, fields }: Posted<Operator>,
 ) -> Result<Response, ApiError> {
-    let user = find_user(&app, &login).await?;
+    let user = find_user(&app, fields.get("login")).await?;
+    let login = user.login.clone();
     let account = Some(user.account);
     by.0.note(&app, account, "user.enable", login).await?;
     app.store.set_user_disabled(user.id, None).await?;
-    back(user.account)
+    Ok(back(user.account))
 }

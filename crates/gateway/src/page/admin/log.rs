@@ -3,25 +3,17 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::{
-    extract::{Query, State},
-    response::Response,
-};
-use serde::Deserialize;
+use axum::{extract::State, response::Response};
 use tryon_core::id::AccountId;
 use tryon_store::{Action, Before};
 
 use super::super::{
     assets,
+    form::After,
     frame::{Frame, Notice, PAGE, moment},
     path, render,
 };
 use crate::{app::App, error::ApiError, session::Operator};
-
-#[derive(Deserialize)]
-pub(super) struct Earlier {
-    before: Option<i64>,
-}
 
 /// A change in a list.
 struct ActionRow {
@@ -35,7 +27,7 @@ struct ActionRow {
 impl From<Action> for ActionRow {
     fn from(action: Action) -> Self {
         Self {
-            at: moment(&action.at),
+            at: moment(action.at),
             actor: action.actor,
             action: action.action,
             detail: action.detail,
@@ -55,7 +47,7 @@ struct Log {
 
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    Query(Earlier { before }): Query<Earlier>,
+    After(before): After<i64>,
     Operator(session): Operator,
 ) -> Result<Response, ApiError> {
     let page = Before {
@@ -66,7 +58,7 @@ pub(super) async fn show(
     let full = actions.len() == PAGE as usize;
     Ok(render(&Log {
         here: path::LOG,
-        frame: Frame::of(&session),
+        frame: Frame::of(&app, &session),
         next: actions.last().filter(|_| full).map(|action| action.id),
         actions: actions.into_iter().map(ActionRow::from).collect(),
     }))

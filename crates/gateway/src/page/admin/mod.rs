@@ -16,8 +16,8 @@ use crate::dispatch::Outcomes;
 pub(super) fn router() -> Router<Outcomes> {
     Router::new()
         .route(path::ADMIN, get(node::show))
-        .route("/admin/nodes/{name}/drain", post(node::drain))
-        .route("/admin/nodes/{name}/resume", post(node::resume))
+        .route("/admin/nodes/drain", post(node::drain))
+        .route("/admin/nodes/resume", post(node::resume))
         .route(path::ACCOUNTS, get(account::list).post(account::create))
         .route("/admin/accounts/{id}", get(account::show))
         .route("/admin/accounts/{id}/limits", post(account::set_limits))
@@ -31,11 +31,8 @@ pub(super) fn router() -> Router<Outcomes> {
             "/admin/accounts/{id}/keys/{key}/revoke",
             post(account::revoke_key),
         )
-        .route(
-            "/admin/users/{login}/password",
-            post(account::renew_password),
-        )
-        .route("/admin/users/{login}/disable", post(account::disable))
-        .route("/admin/users/{login}/enable", post(account::enable))
+        .route("/admin/users/password", post(account::renew_password))
+        .route("/admin/users/disable", post(account::disable))
+        .route("/admin/users/enable", post(account::enable))
         .route(path::LOG, get(log::show))
 }

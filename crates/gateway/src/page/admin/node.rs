@@ -18,7 +18,6 @@ use super::super::{
 use crate::{
     app::App,
     error::ApiError,
-    route::UrlPath,
     session::{Operator, Posted},
 };
 
@@ -84,7 +83,7 @@ struct QueueRow {
 
 #[derive(Template)]
 #[template(path = "admin/nodes.html")]
-struct Nodes {
+struct NodesPage {
     here: &'static str,
     frame: Frame,
     nodes: Vec<NodeRow>,
@@ -103,9 +102,9 @@ pub(super) async fn show(
         waiting: depth.waiting,
         oldest: span(now.since(depth.oldest)),
     };
-    Ok(render(&Nodes {
+    Ok(render(&NodesPage {
         here: path::ADMIN,
-        frame: Frame::of(&session),
+        frame: Frame::of(&app, &session),
         nodes: nodes.iter().map(|it| NodeRow::new(&app, it, now)).collect(),
         queues: queues.iter().map(queue).collect(),
     }))
@@ -113,26 +112,24 @@ pub(super) async fn show(
 
 pub(super) async fn drain(
     state: State<Arc<App>>,
-    name: UrlPath<String>,
     posted: Posted<Operator>,
 ) -> Result<Response, ApiError> {
-    set_drained(state, name, posted, true).await
+    set_drained(state, posted, true).await
 }
 
 pub(super) async fn resume(
     state: State<Arc<App>>,
-    name: UrlPath<String>,
     posted: Posted<Operator>,
 ) -> Result<Response, ApiError> {
-    set_drained(state, name, posted, false).await
+    set_drained(state, posted, false).await
 }
 
 async fn set_drained(
     State(app): State<Arc<App>>,
-    UrlPath(name): UrlPath<String>,
-    Posted { by, .. }: Posted<Operator>,
+    Posted { by, fields }: Posted<Operator>,
     drained: bool,
 ) -> Result<Response, ApiError> {
+    let name = fields.get("name").to_owned();
     let absent = || ApiError::not_found("there is no such node");
     app.store.find_node(&name).await?.ok_or_else(absent)?;
     let action = if drained { "node.drain" } else { "node.resume" };

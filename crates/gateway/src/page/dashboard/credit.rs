@@ -5,17 +5,17 @@ use std::sync::Arc;
 use askama::Template;
 use axum::{
     body::{Body, Bytes},
-    extract::{Query, State},
+    extract::State,
     http::header,
     response::{IntoResponse as _, Response},
 };
 use futures::{TryStreamExt as _, stream};
-use serde::Deserialize;
 use tryon_core::id::AccountId;
 use tryon_store::{Account, Before, Entry, StoreError};
 
 use super::super::{
     assets,
+    form::After,
     frame::{Frame, Notice, PAGE, moment, rfc3339},
     path, render,
 };
@@ -38,18 +38,13 @@ impl EntryRow {
     fn new(entry: &Entry) -> Self {
         let movement = &entry.movement;
         Self {
-            at: moment(&entry.at),
+            at: moment(entry.at),
             what: movement.kind.as_str(),
             job: entry.job.map(|job| job.to_string()).unwrap_or_default(),
             credits: movement.subscription + movement.purchased,
             reserved: movement.reserved,
         }
     }
-}
-
-#[derive(Deserialize)]
-pub(super) struct Earlier {
-    before: Option<i64>,
 }
 
 #[derive(Template)]
@@ -64,7 +59,7 @@ struct Credits {
 
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    Query(Earlier { before }): Query<Earlier>,
+    After(before): After<i64>,
     session: Session,
 ) -> Result<Response, ApiError> {
     let account = session.visitor.account.clone();
@@ -76,7 +71,7 @@ pub(super) async fn show(
     let full = entries.len() == PAGE as usize;
     Ok(render(&Credits {
         here: path::CREDITS,
-        frame: Frame::of(&session),
+        frame: Frame::of(&app, &session),
         account,
         next: entries.last().filter(|_| full).map(|entry| entry.id),
         entries: entries.iter().map(EntryRow::new).collect(),
@@ -129,7 +124,7 @@ fn line(entry: &Entry) -> String {
     format!(
         "{},{},{},{},{},{},{}\r\n",
         entry.id,
-        rfc3339(&entry.at),
+        rfc3339(entry.at),
         movement.kind.as_str(),
         entry.job.map(|job| job.to_string()).unwrap_or_default(),
         movement.subscription,

@@ -3,16 +3,13 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::{
-    extract::{Query, State},
-    response::Response,
-};
-use serde::Deserialize;
+use axum::{extract::State, response::Response};
 use tryon_core::{id::JobId, job::JobState};
 use tryon_store::{Job, JobPage, StoreError};
 
 use super::super::{
     assets,
+    form::After,
     frame::{Frame, Notice, PAGE, moment},
     path, render,
 };
@@ -50,7 +47,7 @@ impl JobRow {
                 request.mode,
                 job.plan.provider.as_str()
             ),
-            created: moment(&job.created_at),
+            created: moment(job.created_at),
             failure: failure.map(|error| format!("{}: {}", error.name.as_str(), error.message)),
             pictures,
             absence,
@@ -78,14 +75,9 @@ fn pictures(app: &App, job: &Job) -> Result<(Vec<String>, &'static str), StoreEr
     Ok((links.into_iter().map(local).collect(), "erased"))
 }
 
-#[derive(Deserialize)]
-pub(super) struct After {
-    after: Option<JobId>,
-}
-
 #[derive(Template)]
 #[template(path = "app/jobs.html")]
-struct Jobs {
+struct JobsPage {
     here: &'static str,
     frame: Frame,
     jobs: Vec<JobRow>,
@@ -94,7 +86,7 @@ struct Jobs {
 
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    Query(After { after }): Query<After>,
+    After(after): After<JobId>,
     session: Session,
 ) -> Result<Response, ApiError> {
     let jobs = app.store.list_jobs(JobPage {
@@ -105,9 +97,9 @@ pub(super) async fn show(
     let jobs = jobs.await?;
     let full = jobs.len() == PAGE as usize;
     let rows: Result<_, _> = jobs.iter().map(|job| JobRow::new(&app, job)).collect();
-    Ok(render(&Jobs {
+    Ok(render(&JobsPage {
         here: path::JOBS,
-        frame: Frame::of(&session),
+        frame: Frame::of(&app, &session),
         jobs: rows?,
         next: jobs.last().filter(|_| full).map(|job| job.id),
     }))

@@ -35,6 +35,9 @@ const LONGEST_NAME: usize = 64;
 
 const DAY: Duration = Duration::from_hours(24);
 
+/// Days that a key is valid, at most, unless it is so until it is revoked.
+const MOST_DAYS: u32 = 3_650;
+
 /// A key in a list.
 pub(in crate::page) struct KeyRow {
     pub(in crate::page) id: KeyId,
@@ -59,9 +62,9 @@ impl KeyRow {
 
     fn new(key: &Key, now: Timestamp) -> Self {
         let state = match (key.revoked_at, key.expires_at) {
-            (Some(at), _) => format!("revoked {}", moment(&at)),
-            (None, Some(at)) if at <= now => format!("expired {}", moment(&at)),
-            (None, Some(at)) => format!("valid until {}", moment(&at)),
+            (Some(at), _) => format!("revoked {}", moment(at)),
+            (None, Some(at)) if at <= now => format!("expired {}", moment(at)),
+            (None, Some(at)) => format!("valid until {}", moment(at)),
             (None, None) => "valid".to_owned(),
         };
         Self {
@@ -73,7 +76,7 @@ impl KeyRow {
             } else {
                 key.scopes.to_string()
             },
-            created: moment(&key.created_at),
+            created: moment(key.created_at),
             is_valid: key.revoked_at.is_none() && key.expires_at.is_none_or(|at| at > now),
             state,
         }
@@ -82,7 +85,7 @@ impl KeyRow {
 
 #[derive(Template)]
 #[template(path = "app/keys.html")]
-struct Keys {
+struct KeysPage {
     here: &'static str,
     frame: Frame,
     keys: Vec<KeyRow>,
@@ -92,10 +95,10 @@ struct Keys {
     base: String,
 }
 
-async fn keys(app: &App, session: &Session, notice: Notice) -> Result<Keys, ApiError> {
-    Ok(Keys {
+async fn keys(app: &App, session: &Session, notice: Notice) -> Result<KeysPage, ApiError> {
+    Ok(KeysPage {
         here: path::KEYS,
-        frame: Frame::of(session).saying(notice),
+        frame: Frame::of(app, session).saying(notice),
         keys: KeyRow::list(app, session.visitor.account.id).await?,
         scopes: Scope::ALL,
         secret: None,
@@ -125,8 +128,8 @@ fn read(fields: &Fields) -> Result<Wanted, String> {
     let life = match fields.get("days") {
         "" => None,
         _ => match fields.number("days", "Days")? {
-            0 => return Err("Days: a key is valid for at least one.".to_owned()),
-            days => Some(DAY * days),
+            days @ 1..=MOST_DAYS => Some(DAY * days),
+            _ => return Err(format!("Days: a key is valid for 1 to {MOST_DAYS}.")),
         },
     };
     let chosen = Scope::ALL.iter().filter(|scope| fields.has(scope.as_str()));
@@ -174,7 +177,7 @@ pub(super) async fn create(
     by.note(&app, Some(account), "key.create", detail).await?;
     app.store.create_key(key, now).await?;
     // Not a redirect: the secret is in this answer, and nowhere else.
-    Ok(render(&Keys {
+    Ok(render(&KeysPage {
         secret: Some(secret.into_string()),
         ..keys(&app, &by, Notice::None).await?
     }))
@@ -200,9 +203,11 @@ pub(in crate::page) async fn revoke_of(
     let absent = || ApiError::not_found("the account has no key of this id");
     let key = keys.into_iter().find(|key| key.id.to_string() == id);
     let key = key.ok_or_else(absent)?;
+    if key.revoked_at.is_some() {
+        return Ok(());
+    }
     let detail = format!("{} {}", key.id, key.name);
     by.note(app, Some(account), "key.revoke", detail).await?;
-    // One that was revoked before is: that is what was asked for.
     app.store.revoke_key(key.id, app.clock.now()).await?;
     Ok(())
 }

@@ -46,7 +46,7 @@ pub(super) async fn show(
     let jobs: Result<_, _> = jobs.iter().map(|job| JobRow::new(&app, job)).collect();
     Ok(render(&Overview {
         here: path::DASHBOARD,
-        frame: Frame::of(&session),
+        frame: Frame::of(&app, &session),
         account,
         chart: Chart::new(&used, now),
         jobs: jobs?,

@@ -1,35 +1,29 @@
 //! Signing in and out, and one's own password.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use askama::Template;
 use axum::{
-    extract::{Query, Request, State},
+    extract::{FromRequest as _, Request, State},
     http::{StatusCode, header},
     response::{AppendHeaders, IntoResponse as _, Redirect, Response},
 };
-use serde::Deserialize;
 use tryon_store::{NewSession, User};
 
 use super::super::{
     assets,
-    form::Fields,
+    form::{Fields, query},
     frame::{Frame, Notice},
     path, render, render_as,
 };
 use crate::{
     app::App,
     error::ApiError,
-    origin,
+    origin::{self, Network},
     password::{self, Password},
     session::{Posted, Session, Token},
+    user::read_login,
 };
-
-#[derive(Deserialize)]
-pub(super) struct Next {
-    #[serde(default)]
-    next: String,
-}
 
 #[derive(Template)]
 #[template(path = "app/sign-in.html")]
@@ -53,9 +47,9 @@ impl SignIn {
 
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    Query(Next { next }): Query<Next>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let next = query(request.uri(), "next").unwrap_or_default();
     if Session::find(&app, request.headers()).await?.is_some() {
         return Ok(Redirect::to(path::ours(&next)).into_response());
     }
@@ -69,9 +63,10 @@ pub(super) async fn sign_in(State(app): State<Arc<App>>, request: Request) -> Re
     }
 }
 
-async fn try_sign_in(app: &App, request: Request) -> Result<Response, ApiError> {
+async fn try_sign_in(app: &Arc<App>, request: Request) -> Result<Response, ApiError> {
     let from = origin::find_network(&request, &app.config.server.trusted_proxies);
-    let fields = <Fields as axum::extract::FromRequest<()>>::from_request(request, &()).await?;
+    let before = Session::find(app, request.headers()).await?;
+    let fields = Fields::from_request(request, app).await?;
     let next = path::ours(fields.get("next"));
     let refuse = |status, reason: String| {
         let page = SignIn {
@@ -82,16 +77,16 @@ async fn try_sign_in(app: &App, request: Request) -> Result<Response, ApiError> 
         Ok(render_as(status, &page))
     };
     let now = app.clock.now();
-    if let Err(wait) = app.guessers.admit(from, None, now) {
-        let seconds = wait.as_secs() + 1;
-        let reason = format!("Too many wrong passwords came from here. Try again in {seconds} s.");
-        return refuse(StatusCode::TOO_MANY_REQUESTS, reason);
+    if let Err(wait) = app.guessers.charge(from, now) {
+        return refuse(StatusCode::TOO_MANY_REQUESTS, too_many(wait));
     }
-    let login = fields.get("login").to_lowercase();
-    let user = app.store.find_user(&login).await?;
+    let user = match read_login(fields.get("login")) {
+        Ok(login) => app.store.find_user(&login).await?,
+        Err(_) => None,
+    };
     let user = user.filter(|user| user.disabled_at.is_none());
     let Some(user) = check(app, user, fields.exactly("password")).await? else {
-        app.guessers.count(from, None, now);
+        tracing::warn!(%from, "a wrong password was named");
         let reason = "There is nobody with this login and this password.".to_owned();
         return refuse(StatusCode::FORBIDDEN, reason);
     };
@@ -102,8 +97,13 @@ async fn try_sign_in(app: &App, request: Request) -> Result<Response, ApiError> 
     let session = NewSession {
         hash: token.hash(),
         user: user.id,
+        password: user.password.unwrap_or_default(),
         expires_at: now + life,
     };
+    app.guessers.refund(from);
+    if let Some(before) = before {
+        app.store.close_session(&before.token.hash()).await?;
+    }
     if !app.store.open_session(session, now).await? {
         return refuse(
             StatusCode::FORBIDDEN,
@@ -116,10 +116,15 @@ async fn try_sign_in(app: &App, request: Request) -> Result<Response, ApiError> 
     Ok((head, Redirect::to(next)).into_response())
 }
 
+fn too_many(wait: Duration) -> String {
+    let seconds = wait.as_secs() + 1;
+    format!("Too many wrong passwords came from here. Try again in {seconds} s.")
+}
+
 /// The user, if this is their password. It takes as long where there is no such user.
 async fn check(app: &App, user: Option<User>, text: &str) -> Result<Option<User>, ApiError> {
     let text = text.to_owned();
-    let checked = app.darkroom.run(move || {
+    let checked = app.vault.run(move || {
         let hash = user.as_ref().and_then(|user| user.password.as_deref());
         let is_right = password::verify(&text, hash);
         user.filter(|_| is_right)
@@ -144,34 +149,40 @@ struct OwnPassword {
     frame: Frame,
 }
 
-fn own_password(session: &Session, notice: Notice) -> OwnPassword {
+fn own_password(app: &App, session: &Session, notice: Notice) -> OwnPassword {
     OwnPassword {
         here: path::PASSWORD,
-        frame: Frame::of(session).saying(notice),
+        frame: Frame::of(app, session).saying(notice),
     }
 }
 
-pub(super) async fn show_password(session: Session) -> Response {
-    render(&own_password(&session, Notice::None))
+pub(super) async fn show_password(State(app): State<Arc<App>>, session: Session) -> Response {
+    render(&own_password(&app, &session, Notice::None))
 }
 
 pub(super) async fn change_password(
     State(app): State<Arc<App>>,
+    Network(from): Network,
     Posted { by, fields }: Posted,
 ) -> Result<Response, ApiError> {
     let refuse = |reason: String| {
-        let page = own_password(&by, Notice::Failed(reason));
+        let page = own_password(&app, &by, Notice::Failed(reason));
         Ok(render_as(StatusCode::BAD_REQUEST, &page))
     };
     let password = match Password::parse(fields.exactly("new")) {
         Ok(password) => password,
         Err(bad) => return refuse(format!("New password: {bad}.")),
     };
+    // Whoever has a session only is not to find the password.
+    if let Err(wait) = app.guessers.charge(from, app.clock.now()) {
+        return refuse(too_many(wait));
+    }
     let user = Some(by.visitor.user.clone());
     let Some(user) = check(&app, user, fields.exactly("old")).await? else {
         return refuse("Old password: it is another one.".to_owned());
     };
-    let hash = app.darkroom.run(move || password.hash());
+    app.guessers.refund(from);
+    let hash = app.vault.run(move || password.hash());
     let hash = hash.await.map_err(ApiError::internal)?;
     let login = user.login.clone();
     by.note(&app, Some(user.account), "user.password", login)

@@ -4,23 +4,24 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::{
-    extract::{Query, State},
-    http::StatusCode,
+    extract::State,
     response::{IntoResponse as _, Redirect, Response},
 };
-use serde::Deserialize;
+use tryon_api::public::parse_webhook_url;
 use tryon_core::{id::JobId, limit::RateClass};
 use tryon_store::{Webhook, WebhookAnswer, WebhookPage, WebhookTry};
+use url::Url;
 
 use super::super::{
     assets,
+    form::After,
     frame::{Frame, Notice, PAGE, moment},
-    path, render, render_as,
+    path, render,
 };
 use crate::{
     app::App,
     error::ApiError,
-    route::UrlPath,
+    route::{UrlPath, refuse_readable},
     session::{Posted, Session},
     webhook::{self, signature},
 };
@@ -49,8 +50,8 @@ impl DeliveryRow {
             job: webhook.job,
             url: webhook.url.clone(),
             state: webhook.state.as_str(),
-            created: moment(&webhook.created_at),
-            next_try: webhook.due_at.as_ref().map(moment),
+            created: moment(webhook.created_at),
+            next_try: webhook.due_at.map(moment),
             tries: webhook.tries.iter().map(TryRow::new).collect(),
         }
     }
@@ -60,7 +61,7 @@ impl TryRow {
     fn new(tried: &WebhookTry) -> Self {
         Self {
             number: tried.number,
-            at: moment(&tried.at),
+            at: moment(tried.at),
             took: tried.took.as_millis(),
             answer: match &tried.answer {
                 WebhookAnswer::Status(status) => status.to_string(),
@@ -68,11 +69,6 @@ impl TryRow {
             },
         }
     }
-}
-
-#[derive(Deserialize, Default)]
-pub(super) struct After {
-    after: Option<JobId>,
 }
 
 #[derive(Template)]
@@ -102,7 +98,7 @@ async fn webhooks(
     let full = found.len() == PAGE as usize;
     Ok(Webhooks {
         here: path::WEBHOOKS,
-        frame: Frame::of(session),
+        frame: Frame::of(app, session),
         secret: signature::key(&app.config.secrets, account).to_text(),
         next: found.last().filter(|_| full).map(|it| it.job),
         deliveries: found.iter().map(DeliveryRow::new).collect(),
@@ -112,7 +108,7 @@ async fn webhooks(
 
 pub(super) async fn show(
     State(app): State<Arc<App>>,
-    Query(After { after }): Query<After>,
+    After(after): After<JobId>,
     session: Session,
 ) -> Result<Response, ApiError> {
     Ok(render(&webhooks(&app, &session, after).await?))
@@ -126,6 +122,8 @@ pub(super) async fn replay(
     let absent = || ApiError::not_found("you have no delivery for a job of this id");
     let job = job.parse().map_err(|_| absent())?;
     let (account, now) = (by.visitor.account.id, app.clock.now());
+    let found = app.store.find_webhook(account, job).await?;
+    found.ok_or_else(absent)?;
     let detail = format!("{job}");
     by.note(&app, Some(account), "webhook.replay", detail)
         .await?;
@@ -144,10 +142,15 @@ pub(super) async fn test(
     let limit = account.limits.tryon_per_minute;
     let now = app.clock.now();
     let allowance = app.rates.take(account.id, RateClass::Tryon, limit, now);
-    if !allowance.await.granted {
-        let reason = "Too many requests of this account: wait a minute.".to_owned();
-        return tested(&app, &by, url, Notice::Failed(reason)).await;
+    let allowance = allowance.await;
+    if !allowance.granted {
+        return Err(ApiError::rate_limited(limit, allowance.reset));
     }
+    let url = match read_url(&app, url) {
+        Ok(url) => url,
+        Err(reason) => return tested(&app, &by, url, Notice::Failed(reason)).await,
+    };
+    let url = url.as_str();
     let notice = match webhook::send_test(&app, account.id, url).await {
         Ok(status) if status.is_success() => {
             Notice::Done(format!("It was delivered: the receiver answered {status}."))
@@ -158,16 +161,20 @@ pub(super) async fn test(
     tested(&app, &by, url, notice).await
 }
 
+/// An address that a job may name too.
+fn read_url(app: &App, text: &str) -> Result<Url, String> {
+    let url = parse_webhook_url(text).map_err(|fault| format!("Its address: {fault}."))?;
+    let refused = refuse_readable(&url, &app.config.fetch);
+    refused.map_err(|error| format!("Its address: {}.", error.message()))?;
+    Ok(url)
+}
+
 async fn tested(app: &App, by: &Session, url: &str, notice: Notice) -> Result<Response, ApiError> {
-    let status = match notice {
-        Notice::Failed(_) => StatusCode::BAD_REQUEST,
-        Notice::Done(_) | Notice::None => StatusCode::OK,
-    };
     let page = webhooks(app, by, None).await?;
     let page = Webhooks {
         frame: page.frame.saying(notice),
         url: url.to_owned(),
         ..page
     };
-    Ok(render_as(status, &page))
+    Ok(render(&page))
 }

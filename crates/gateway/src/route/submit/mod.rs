@@ -325,7 +325,7 @@ fn refuse_hopeless(account: &Account, samples: u8) -> Result<(), ApiError> {
 }
 
 /// A message holds links to pictures: it goes nowhere where others can read it.
-fn refuse_readable(url: &Url, config: &FetchConfig) -> Result<(), ApiError> {
+pub(crate) fn refuse_readable(url: &Url, config: &FetchConfig) -> Result<(), ApiError> {
     if url.scheme() == "https" || is_opened(url, config) {
         return Ok(());
     }

@@ -4,7 +4,7 @@ use tryon_core::{
 };
 use tryon_store::{Store, StoreError};
 
-use crate::fixture::{account_id, at, balance, many_jobs};
+use crate::fixture::{account_id, at, balance, make_account, many_jobs};
 
 pub(super) async fn an_account_starts_without_credits(store: &dyn Store) {
     let id = account_id(1);
@@ -74,6 +74,14 @@ pub(super) async fn limits_are_replaced(store: &dyn Store) {
 
     let absent = store.set_limits(account_id(9), limits).await;
     assert!(matches!(absent, Err(StoreError::NoSuchAccount(id)) if id == account_id(9)));
+}
+
+pub(super) async fn what_all_hold_is_added_up(store: &dyn Store) {
+    assert_eq!(store.sum_balances().await.unwrap(), Balance::default());
+    make_account(store, 1, 5).await;
+    make_account(store, 2, 7).await;
+    let sum = store.sum_balances().await.unwrap();
+    assert_eq!((sum.subscription, sum.purchased, sum.reserved), (12, 0, 0));
 }
 
 pub(super) async fn a_grant_goes_to_its_pool(store: &dyn Store) {

@@ -39,6 +39,7 @@ macro_rules! conformance {
                     accounts_are_listed_oldest_first,
                     limits_are_replaced,
                     a_grant_goes_to_its_pool,
+                    what_all_hold_is_added_up,
                 }
                 key {
                     a_key_opens_its_account,

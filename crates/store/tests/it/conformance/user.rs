@@ -22,6 +22,7 @@ fn session(number: u8, user: u8, until: i64) -> NewSession {
     NewSession {
         hash: [number; 32],
         user: UserId::from_bytes([user; 12]),
+        password: format!("hash {user}"),
         expires_at: at(until),
     }
 }
@@ -99,6 +100,8 @@ pub(super) async fn whoever_is_shut_out_is_so_everywhere(store: &dyn Store) {
 
     assert!(store.set_password(anna, "another").await.unwrap());
     assert_eq!(who(store, 1, at(3)).await, None);
+    // Nor does whoever named the old one a moment before.
+    assert!(!open(5, 1).await);
     let password = store.find_user("anna").await.unwrap().unwrap().password;
     assert_eq!(password.as_deref(), Some("another"));
 
@@ -123,8 +126,14 @@ pub(super) async fn what_was_changed_is_read_backwards(store: &dyn Store) {
             account: (number % 2 == 0).then(|| account_id(1)),
             action: "key.create",
             detail: format!("key {number}"),
+            form: (number > 2).then(|| format!("form {number}")),
         };
-        store.record_action(action, at(number)).await.unwrap();
+        let recorded = store.record_action(action.clone(), at(number)).await;
+        assert!(recorded.unwrap());
+        // The same form does nothing once more.
+        if number > 2 {
+            assert!(!store.record_action(action, at(number)).await.unwrap());
+        }
     }
     let read = async |before, limit| store.list_actions(Before { before, limit }).await.unwrap();
     let first = read(None, 2).await;
