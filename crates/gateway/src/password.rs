@@ -41,8 +41,8 @@ impl Password {
         Self(BASE64_URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// What the store keeps: Argon2id over a fresh salt, in the PHC form. Takes tens of milliseconds
-    /// and 19 MiB.
+    /// What the store keeps: Argon2id over a fresh salt, in the PHC form: two passes over 19 MiB, not
+    /// for a thread that others wait for.
     pub fn hash(&self) -> String {
         let hash: PasswordHash = Argon2::default()
             .hash_password(self.0.as_bytes())
