@@ -77,6 +77,8 @@ pub enum Reaction {
         body: String,
         /// Seconds.
         retry_after: Option<u64>,
+        /// Whether it says from now on that its model is not loaded.
+        unloads: bool,
     },
     /// Closes the connection when it has read the request's head.
     DropAtHead,
@@ -106,6 +108,9 @@ pub enum Reaction {
     },
 }
 
+/// What a node says whose model is not loaded.
+const NOT_LOADED: &str = "Models not loaded yet";
+
 impl Reaction {
     /// 429: another dispatcher's job has the device for about this many seconds.
     pub fn busy(retry_after: u64) -> Self {
@@ -113,12 +118,23 @@ impl Reaction {
             status: 429,
             body: json(&Busy::new(retry_after)),
             retry_after: Some(retry_after),
+            unloads: false,
+        }
+    }
+
+    /// 503: it has lost its model, and says so from now on.
+    pub fn unload() -> Self {
+        Self::Refuse {
+            status: 503,
+            body: json(&Detail::new(NOT_LOADED)),
+            retry_after: None,
+            unloads: true,
         }
     }
 
     /// 503: the model is not loaded.
     pub fn loading() -> Self {
-        Self::refuse(503, "Models not loaded yet")
+        Self::refuse(503, NOT_LOADED)
     }
 
     /// This status with a `detail`.
@@ -128,6 +144,7 @@ impl Reaction {
             status,
             body,
             retry_after: None,
+            unloads: false,
         }
     }
 
@@ -554,7 +571,11 @@ async fn react(inner: &Arc<Inner>, reaction: Reaction, job_id: String) -> Answer
             status,
             body,
             retry_after,
+            unloads,
         } => {
+            if unloads {
+                inner.update(|state| state.readiness = Readiness::Loading);
+            }
             let mut answer = respond_text(status, body);
             if let Some(seconds) = retry_after {
                 answer.headers_mut().insert(RETRY_AFTER, seconds.into());

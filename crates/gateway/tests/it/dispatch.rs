@@ -134,7 +134,7 @@ async fn a_busy_node_is_left_alone_for_as_long_as_it_says_and_no_attempt_is_lost
 async fn a_loading_node_is_probed_until_it_is_hot_and_no_attempt_is_lost() {
     let app = TestApp::start_with(|config| config.jobs.max_lost = 1).await;
     app.wait_for_node(NodeState::Ready).await;
-    app.node.set_readiness(Readiness::Loading);
+    app.node.script([Reaction::unload()]);
     let job = app.submit(json!({})).await;
     app.wait_for_node(NodeState::NotReady).await;
     let probed = app.node.requests("GET /test");
