@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use image::{GrayImage, Luma, Rgb, RgbImage, Rgba, RgbaImage};
-use tryon_picture::mask::{Mask as PictureMask, green_mask, transparent_mask};
+use tryon_picture::mask::{Marking, find_marked};
 use tryon_picture::{fit_pixels, shrink};
 
 use crate::error::PreviewError;
@@ -19,10 +19,6 @@ const LONGEST_RATIO: u32 = 4;
 const MOST_PIXELS: u32 = 4_000_000;
 /// The longest side of the copy that is analysed.
 const ANALYSIS_SIDE: f64 = 512.0;
-/// Painted regions smaller than this share of the photo are specks, logos or rounded corners.
-const LEAST_MASK: f64 = 0.001;
-/// A region along more than this share of the border is a backdrop, not clothing.
-const BACKDROP_BORDER: f64 = 0.5;
 /// Garments are reduced to this many times the longest side of the photo: more is never seen.
 const GARMENT_SIDE: f64 = 1.25;
 
@@ -42,15 +38,13 @@ impl Person {
         check_size(picture)?;
         let came = picture.dimensions();
         let picture = &*within_most(picture);
-        let region = |mask: &PictureMask| mask.share() >= LEAST_MASK && !is_backdrop(mask);
-        let hole = Some(transparent_mask(picture)).filter(region);
-        let photo = match hole {
-            Some(_) => opaque(picture),
+        let marked = find_marked(picture);
+        let photo = match marked {
+            Some((Marking::CutOut, _)) => opaque(picture),
             // Beside paint, too, what is transparent is a backdrop, whatever colours it hides.
-            None => over_white(picture),
+            _ => over_white(picture),
         };
-        let mask = hole.or_else(|| Some(green_mask(picture)).filter(region));
-        let mask = mask.map(|mask| {
+        let mask = marked.map(|(_, mask)| {
             let mask = Mask::from_vec(mask.width as usize, mask.height as usize, mask.data);
             with_brush_strokes(&mask, picture)
         });
@@ -126,15 +120,6 @@ fn within_most(picture: &RgbaImage) -> Cow<'_, RgbaImage> {
         return Cow::Borrowed(picture);
     }
     Cow::Owned(shrink(picture, width, height))
-}
-
-/// Whether the region runs along the top, left and right border.
-fn is_backdrop(mask: &PictureMask) -> bool {
-    let top = (0..mask.width).map(|x| (x, 0));
-    let sides = (0..mask.height).flat_map(|y| [(0, y), (mask.width - 1, y)]);
-    let border: Vec<_> = top.chain(sides).collect();
-    let inside = border.iter().filter(|&&(x, y)| mask.contains(x, y)).count();
-    inside as f64 > BACKDROP_BORDER * border.len() as f64
 }
 
 /// The garment, or a tattoo's design: colours over white, and the opacity if any is transparent.

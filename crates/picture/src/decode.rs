@@ -39,6 +39,8 @@ pub struct Header {
     pub width: u32,
     /// Rows in pixels, as displayed (after the EXIF orientation).
     pub height: u32,
+    /// How the file's pixels are turned before they are displayed: EXIF's number, 1 (upright) to 8.
+    pub orientation: u8,
     /// Whether the file has an alpha channel.
     pub has_alpha: bool,
 }
@@ -99,6 +101,7 @@ fn open<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Opened<'a>, PictureError
         format,
         width,
         height,
+        orientation: orientation.to_exif(),
         has_alpha: decoder.color_type().has_alpha(),
     };
     Ok(Opened {

@@ -38,6 +38,15 @@ impl Format {
         }
     }
 
+    /// Its name, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Jpeg => "jpeg",
+            Self::Webp => "webp",
+        }
+    }
+
     /// The MIME type, as in `image/png`.
     pub fn media_type(self) -> &'static str {
         match self {

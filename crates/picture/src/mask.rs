@@ -59,6 +59,20 @@ impl Mask {
         !self.data.contains(&true)
     }
 
+    /// The smallest rectangle around what is inside: left, top, right and bottom in pixels, the
+    /// latter two exclusive. `None` where nothing is.
+    pub fn bounds(&self) -> Option<[u32; 4]> {
+        let inside = |x: u32, y: u32| self.contains(x, y);
+        let row = |y: &u32| (0..self.width).any(|x| inside(x, *y));
+        let column = |x: &u32| (0..self.height).any(|y| inside(*x, y));
+        Some([
+            (0..self.width).find(column)?,
+            (0..self.height).find(row)?,
+            (0..self.width).rfind(column)? + 1,
+            (0..self.height).rfind(row)? + 1,
+        ])
+    }
+
     /// White inside, black outside.
     pub fn to_luma(&self) -> GrayImage {
         let pixels = self.data.iter().map(|&inside| u8::from(inside) * 255);
@@ -101,6 +115,45 @@ pub fn transparent_mask(picture: &RgbaImage) -> Mask {
         return clear;
     }
     Mask::from_luma(&keep_large(&clear.to_luma()))
+}
+
+/// Marked regions smaller than this share of a picture are specks, logos or rounded corners.
+const LEAST_MARK: f64 = 0.001;
+
+/// A region along more than this share of the border is a backdrop.
+const BACKDROP_BORDER: f64 = 0.5;
+
+/// How somebody marked a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marking {
+    /// It was made transparent.
+    CutOut,
+    /// It was painted pure green.
+    Paint,
+}
+
+/// The region that somebody marked in a picture, and how. What runs along most of the border is no
+/// such region: a person who was cut out, or stands before a green screen, marks nothing.
+pub fn find_marked(picture: &RgbaImage) -> Option<(Marking, Mask)> {
+    let is_region = |mask: &Mask| mask.share() >= LEAST_MARK && !is_backdrop(mask);
+    let hole = Some(transparent_mask(picture)).filter(is_region);
+    hole.map(|mask| (Marking::CutOut, mask)).or_else(|| {
+        let paint = Some(green_mask(picture)).filter(is_region);
+        paint.map(|mask| (Marking::Paint, mask))
+    })
+}
+
+/// Whether the region runs along the top, left and right border.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "borders are far shorter than 2^52 pixels"
+)]
+fn is_backdrop(mask: &Mask) -> bool {
+    let top = (0..mask.width).map(|x| (x, 0));
+    let sides = (0..mask.height).flat_map(|y| [(0, y), (mask.width - 1, y)]);
+    let border: Vec<_> = top.chain(sides).collect();
+    let inside = border.iter().filter(|&&(x, y)| mask.contains(x, y)).count();
+    inside as f64 > BACKDROP_BORDER * border.len() as f64
 }
 
 /// Whether a picture has a region painted green that covers at least a thousandth of it.

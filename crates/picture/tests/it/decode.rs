@@ -131,6 +131,7 @@ fn probing_reads_the_header_alone() {
         format,
         width: 24,
         height: 16,
+        orientation: 1,
         has_alpha,
     };
     let cut = |bytes: Vec<u8>, keep: usize| bytes[..keep].to_vec();
