@@ -54,14 +54,17 @@ pub const JOB_ID_HEADER: &str = "x-job-id";
 )]
 pub struct TryonForm {
     /// The job's id. Sending it again within an hour does not run it again.
+    #[schema(example = "64b7f1a9d9a3b8e5c7f9a123-0.1")]
     job_id: String,
     /// The user's id; echoed.
     user_id: String,
     /// The session's id; echoed.
     session_id: String,
     /// The model that is asked for: `qwen`, `lightxv` or `preview`.
+    #[schema(example = "preview")]
     provider: String,
     /// A `JobConfig` as JSON.
+    #[schema(example = "{\"category\": \"tops\", \"seed\": 42}")]
     config: String,
     /// The photo of the person.
     #[schema(value_type = String, format = Binary)]
@@ -69,6 +72,38 @@ pub struct TryonForm {
     /// The photo of the garment; a hairstyle has none.
     #[schema(value_type = Option<String>, format = Binary)]
     garment_image: Option<Vec<u8>>,
+}
+
+/// The form of `POST /infer`, for documentation.
+#[derive(Debug, ToSchema)]
+#[expect(
+    dead_code,
+    reason = "describes a multipart form, which is not read by serde"
+)]
+pub struct InferForm {
+    /// The photo of the person.
+    #[schema(value_type = String, format = Binary)]
+    masked_user_image: Vec<u8>,
+    /// The photo of the garment; a hairstyle has none.
+    #[schema(value_type = Option<String>, format = Binary)]
+    garment_image: Option<Vec<u8>>,
+    /// The model that is asked for; the one that is loaded where absent.
+    #[schema(example = "preview")]
+    provider: Option<String>,
+    /// A `JobConfig` as JSON.
+    #[schema(example = "{\"category\": \"tops\"}")]
+    config: Option<String>,
+    /// The seed.
+    #[schema(value_type = Option<u64>, example = 42)]
+    seed: Option<String>,
+    /// Denoising steps.
+    #[schema(value_type = Option<u32>, example = 4)]
+    steps: Option<String>,
+    /// Guidance scale.
+    #[schema(value_type = Option<f32>, example = 1.0)]
+    cfg: Option<String>,
+    /// Replaces the built-in prompt of the task.
+    prompt: Option<String>,
 }
 
 /// 202: the job will run, and its result will be sent to the result callback.

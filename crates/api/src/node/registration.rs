@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tryon_core::time::Seconds;
 use url::Url;
+use utoipa::ToSchema;
 
 /// Where a gateway's internal listener takes registrations.
 pub const REGISTRATION_PATH: &str = "/internal/v1/nodes";
@@ -12,18 +13,21 @@ const LONGEST_NAME: usize = 200;
 
 /// That a node is there: sent when it starts, and again and again while it runs. What it serves it
 /// is asked for, as every node is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Registration {
     /// Its name, which no other node has.
+    #[schema(example = "gpu-1")]
     pub name: String,
     /// Where gateways reach it.
+    #[schema(value_type = String, example = "http://10.0.0.11:8000")]
     pub url: Url,
 }
 
 /// What a gateway answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Registered {
     /// In how many seconds the node is taken for lost unless it is heard of again.
+    #[schema(value_type = f32, example = 30.0)]
     pub lease: Seconds,
 }
 

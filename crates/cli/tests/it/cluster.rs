@@ -157,6 +157,12 @@ impl Cluster {
         self.folder.path()
     }
 
+    /// Where the first gateway's internal listener is, and the node.
+    pub(crate) fn inner_urls(&self) -> [String; 2] {
+        let [[_, internal], _] = self.ports.gateways;
+        [internal, self.ports.node].map(|port| format!("http://127.0.0.1:{port}"))
+    }
+
     /// A request to the public API as the account.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         http()

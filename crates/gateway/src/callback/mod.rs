@@ -2,7 +2,8 @@
 //!
 //! `POST /internal/v1/results` takes the result of an attempt, `POST …/job_complete` the hint that
 //! a device is free, and `POST /internal/v1/nodes` a node that makes itself known. All want the
-//! shared token, which is checked before the body is read; only `GET /metrics` does not.
+//! shared token, which is checked before the body is read; only `GET /metrics` and `GET /openapi.json`
+//! do not.
 //!
 //! Every result that is understood is answered 200, also one that comes twice, too late, or for
 //! something unknown: a node offers again what was not answered 2xx, for a day, and there is
@@ -18,6 +19,7 @@ mod hint;
 mod image;
 mod metrics;
 mod node;
+mod openapi;
 mod settle;
 
 use std::sync::Arc;
@@ -32,6 +34,8 @@ use axum::{
 };
 use serde::Serialize;
 use tokio_util::task::TaskTracker;
+use tryon_api::{callback::ResultForm, public::ErrorBody};
+use utoipa::ToSchema;
 
 use crate::{
     dispatch::Outcomes,
@@ -49,6 +53,8 @@ pub mod path {
     pub const JOB_COMPLETE_AT_ROOT: &str = "/job_complete";
     /// Tells figures to whoever watches over gateways.
     pub const METRICS: &str = "/metrics";
+    /// Describes all of this.
+    pub const OPENAPI: &str = "/openapi.json";
     /// Takes nodes that make themselves known.
     pub const NODES: &str = tryon_api::node::REGISTRATION_PATH;
     /// Takes that one ends.
@@ -64,8 +70,9 @@ pub(crate) struct Reports {
 }
 
 /// That a report was understood.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Received {
+    /// Always `true`.
     ok: bool,
 }
 
@@ -90,6 +97,7 @@ pub(crate) fn router(reports: Reports) -> Router {
         ))
         // Of the figures nothing is secret to those who reach this listener.
         .route(path::METRICS, get(metrics::get_metrics))
+        .route(path::OPENAPI, get(openapi::get_openapi))
         .layer(middleware::from_fn(lingering::linger))
         .layer(middleware::from_fn(trace::catch))
         .layer(middleware::from_fn_with_state(app, trace::trace))
@@ -104,7 +112,25 @@ async fn no_method() -> ApiError {
     ApiError::no_method()
 }
 
-/// Takes the result of an attempt. It is answered when it is settled, or needs no settling.
+/// Takes the result of an attempt. It is answered when it is settled, or needs no settling; one that
+/// comes twice, too late or for something unknown is answered alike.
+#[utoipa::path(
+    post,
+    path = path::RESULTS,
+    tag = "results",
+    security(("token" = [])),
+    request_body(content(
+        (ResultForm = "multipart/form-data"),
+        (ResultForm = "application/x-www-form-urlencoded"),
+    )),
+    responses(
+        (status = 200, description = "It was understood, and is not to be sent again", body = Received),
+        (status = 400, description = "`BadRequest`: it cannot be read", body = ErrorBody),
+        (status = 401, description = "`UnauthorizedAccess`: no token, or a wrong one", body = ErrorBody),
+        (status = 500, description = "`InternalServerError`: send it again", body = ErrorBody),
+        (status = 503, description = "`InternalServerError`: too many at once; send it again", body = ErrorBody),
+    )
+)]
 async fn receive_result(
     State(reports): State<Reports>,
     headers: HeaderMap,

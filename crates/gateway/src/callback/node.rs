@@ -7,10 +7,13 @@
 use axum::{
     Json,
     body::Body,
-    extract::{Path, Query, State},
+    extract::{Path, Query, State, rejection::QueryRejection},
 };
 use serde::Deserialize;
-use tryon_api::node::{Registered as Answer, Registration};
+use tryon_api::{
+    node::{Registered as Answer, Registration},
+    public::ErrorBody,
+};
 use tryon_store::{NodeSpec, Registered};
 use url::Url;
 
@@ -25,6 +28,21 @@ pub(super) struct Which {
 }
 
 /// A node is there, or still is. It is probed as any other before it is given work.
+#[utoipa::path(
+    post,
+    path = super::path::NODES,
+    tag = "nodes",
+    security(("token" = [])),
+    request_body = Registration,
+    responses(
+        (status = 200, description = "It is known for so long", body = Answer),
+        (status = 400, description = "`BadRequest`: it cannot be read", body = ErrorBody),
+        (status = 401, description = "`UnauthorizedAccess`: no token, or a wrong one", body = ErrorBody),
+        (status = 404, description = "`NotFound`: this gateway takes no registrations", body = ErrorBody),
+        (status = 409, description = "`BadRequest`: another node has this name", body = ErrorBody),
+        (status = 500, description = "`InternalServerError`: send it again", body = ErrorBody),
+    )
+)]
 pub(super) async fn register_node(
     State(reports): State<Reports>,
     body: Body,
@@ -54,13 +72,32 @@ pub(super) async fn register_node(
 
 /// A node ends: it is given nothing more, and what it works on ends as ever. A node that is not
 /// known, or known no more, is told the same.
+#[utoipa::path(
+    delete,
+    path = super::path::NODE,
+    tag = "nodes",
+    security(("token" = [])),
+    params(
+        ("name" = String, Path, description = "The node's name"),
+        ("url" = Option<String>, Query, description = "Where it listens: a node of this name elsewhere stays"),
+    ),
+    responses(
+        (status = 200, description = "It is given nothing more, or was not known", body = Received),
+        (status = 400, description = "`BadRequest`: `url` cannot be read", body = ErrorBody),
+        (status = 401, description = "`UnauthorizedAccess`: no token, or a wrong one", body = ErrorBody),
+        (status = 404, description = "`NotFound`: this gateway takes no registrations", body = ErrorBody),
+        (status = 500, description = "`InternalServerError`: send it again", body = ErrorBody),
+    )
+)]
 pub(super) async fn remove_node(
     State(reports): State<Reports>,
     Path(name): Path<String>,
-    Query(Which { url }): Query<Which>,
+    which: Result<Query<Which>, QueryRejection>,
 ) -> Result<Json<Received>, ApiError> {
     let app = &reports.outcomes.app;
     check_open(&app.config.registration)?;
+    let wrong = |_| ApiError::bad_request("`url` is given twice, or is not a URL");
+    let Query(Which { url }) = which.map_err(wrong)?;
     let url = url.as_ref().map(Url::as_str);
     if app.store.leave_node(&name, url, app.clock.now()).await? {
         tracing::info!(node = name, "a node ends");

@@ -7,12 +7,24 @@ use axum::{
     extract::{Path, State, rejection::PathRejection},
     http::StatusCode,
 };
-use tryon_api::node::Accepted;
+use tryon_api::node::{Accepted, Detail};
 
 use super::tryon::accept;
 use crate::{app::App, refusal::Refusal};
 
 /// Asks the running job to stop. Its error callback says `cancelled`.
+#[utoipa::path(
+    delete,
+    path = "/tryon/{job_id}",
+    tag = "jobs",
+    security(("token" = [])),
+    params(("job_id" = String, Path, description = "The job's id")),
+    responses(
+        (status = 202, description = "It will be stopped at its next step", body = Accepted),
+        (status = 401, description = "No token, or a wrong one", body = Detail),
+        (status = 404, description = "It is not running", body = Detail),
+    )
+)]
 pub(super) async fn cancel_tryon(
     State(app): State<Arc<App>>,
     job_id: Result<Path<String>, PathRejection>,

@@ -13,13 +13,39 @@ use axum::{
 use tracing::Instrument;
 use tryon_api::{
     callback::ResultError,
-    node::{INFERENCE_TIME_HEADER, JOB_ID_HEADER},
+    node::{Detail, INFERENCE_TIME_HEADER, InferForm, JOB_ID_HEADER},
 };
 use tryon_core::task::OutputFormat;
 
 use crate::{app::App, ending::Encoded, order, refusal::Refusal, run::Running, slot::Occupant};
 
 /// Makes a picture while the client waits.
+#[utoipa::path(
+    post,
+    path = "/infer",
+    tag = "jobs",
+    security(("token" = [])),
+    request_body(content = InferForm, content_type = "multipart/form-data"),
+    responses(
+        (
+            status = 200,
+            description = "The picture",
+            content((Vec<u8> = "image/png"), (Vec<u8> = "image/jpeg")),
+            headers(
+                ("x-inference-time-ms" = u64, description = "How long inference took"),
+                ("x-job-id" = String, description = "The id that the node gave the job"),
+            ),
+        ),
+        (status = 400, description = "A field is absent or wrong, or the pictures cannot be used", body = Detail),
+        (status = 401, description = "No token, or a wrong one", body = Detail),
+        (status = 408, description = "The form did not arrive in time", body = Detail),
+        (status = 409, description = "The job was cancelled", body = Detail),
+        (status = 429, description = "Another job has the device", body = Detail),
+        (status = 500, description = "The job failed", body = Detail),
+        (status = 503, description = "The model is not loaded", body = Detail),
+        (status = 504, description = "The job took too long", body = Detail),
+    )
+)]
 pub(super) async fn create_picture(State(app): State<Arc<App>>, request: Request) -> Response {
     match infer(&app, request).await {
         Ok(response) => response,

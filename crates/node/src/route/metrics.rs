@@ -9,6 +9,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use tryon_api::node::MetricsSummary;
+
 use crate::app::App;
 
 const OPEN_METRICS: &str = "application/openmetrics-text";
@@ -17,6 +19,23 @@ const TEXT: &str = "text/plain";
 const TEXT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What was counted, in the form that `Accept` names.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "state",
+    params(("Accept" = Option<String>, Header, description = "`text/plain` or `application/openmetrics-text` for the exposition format")),
+    responses(
+        (
+            status = 200,
+            description = "What was counted",
+            content(
+                (MetricsSummary = "application/json"),
+                (String = "text/plain"),
+                (String = "application/openmetrics-text"),
+            ),
+        ),
+    )
+)]
 pub(super) async fn get_metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let gpu = app.meter.readings();
     match find_exposition(&headers) {

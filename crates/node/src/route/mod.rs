@@ -3,6 +3,7 @@
 mod cancel;
 mod infer;
 mod metrics;
+mod openapi;
 mod status;
 mod tryon;
 
@@ -33,7 +34,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/health", get(status::get_health))
         .route("/test", get(status::get_test))
         .route("/version", get(status::get_version))
-        .route("/metrics", get(metrics::get_metrics));
+        .route("/metrics", get(metrics::get_metrics))
+        .route("/openapi.json", get(openapi::get_openapi));
     guarded
         .merge(open)
         .fallback(async || Refusal::NoRoute)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
-use tryon_api::node::{GpuStatus, Health, Readiness, StepCount, TestReport, VersionReport};
+use tryon_api::node::{Detail, GpuStatus, Health, Readiness, StepCount, TestReport, VersionReport};
 use tryon_engine::supervisor::WorkerState;
 
 use crate::app::{App, headline};
@@ -15,6 +15,14 @@ const GIT_COMMIT: &str = match option_env!("TRYON_GIT_COMMIT") {
 };
 
 /// The process is alive.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "state",
+    responses(
+        (status = 200, description = "The process is alive", body = Health),
+    )
+)]
 pub(super) async fn get_health(State(app): State<Arc<App>>) -> Json<Health> {
     Json(Health {
         status: "ok".to_owned(),
@@ -24,6 +32,14 @@ pub(super) async fn get_health(State(app): State<Arc<App>>) -> Json<Health> {
 }
 
 /// The engine's state.
+#[utoipa::path(
+    get,
+    path = "/test",
+    tag = "state",
+    responses(
+        (status = 200, description = "How the engine stands", body = TestReport),
+    )
+)]
 pub(super) async fn get_test(State(app): State<Arc<App>>) -> Json<TestReport> {
     let (status, reason) = match app.supervisor.state() {
         WorkerState::Ready => (Readiness::Hot, None),
@@ -40,6 +56,16 @@ pub(super) async fn get_test(State(app): State<Arc<App>>) -> Json<TestReport> {
 }
 
 /// What the device does.
+#[utoipa::path(
+    get,
+    path = "/gpu/status",
+    tag = "state",
+    security(("token" = [])),
+    responses(
+        (status = 200, description = "What the device does", body = GpuStatus),
+        (status = 401, description = "No token, or a wrong one", body = Detail),
+    )
+)]
 pub(super) async fn get_gpu_status(State(app): State<Arc<App>>) -> Json<GpuStatus> {
     let occupation = app.slot.find_occupation();
     let step = occupation.as_ref().and_then(|it| it.step);
@@ -58,6 +84,14 @@ pub(super) async fn get_gpu_status(State(app): State<Arc<App>>) -> Json<GpuStatu
 }
 
 /// What runs here.
+#[utoipa::path(
+    get,
+    path = "/version",
+    tag = "state",
+    responses(
+        (status = 200, description = "What runs here", body = VersionReport),
+    )
+)]
 pub(super) async fn get_version(State(app): State<Arc<App>>) -> Json<VersionReport> {
     let model = &app.config.model;
     let git_commit = GIT_COMMIT.to_owned();

@@ -11,7 +11,7 @@ use axum::{
 use bytes::BytesMut;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
-use tryon_api::node::{Accepted, field};
+use tryon_api::node::{Accepted, Busy, Detail, TryonForm, field};
 
 use crate::{
     app::App,
@@ -28,6 +28,21 @@ const GLIMPSE_TIME: Duration = Duration::from_millis(250);
 type Answer = Result<(StatusCode, Json<Accepted>), Refusal>;
 
 /// Takes a job. The order of checks is part of the contract: engine, slot, then the body.
+#[utoipa::path(
+    post,
+    path = "/tryon",
+    tag = "jobs",
+    security(("token" = [])),
+    request_body(content = TryonForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 202, description = "The job will run, or is known, and its result will be sent to the result callback", body = Accepted),
+        (status = 400, description = "A field is absent or wrong; `detail` names it", body = Detail),
+        (status = 401, description = "No token, or a wrong one", body = Detail),
+        (status = 408, description = "The form did not arrive in time", body = Detail),
+        (status = 429, description = "Another job has the device; `Retry-After` says for how long", body = Busy),
+        (status = 503, description = "The model is not loaded, or no result can be kept", body = Detail),
+    )
+)]
 pub(super) async fn create_tryon(State(app): State<Arc<App>>, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
     let description = match app
