@@ -13,7 +13,10 @@ use object_store::{
     Attribute, Attributes, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
     local::LocalFileSystem, memory::InMemory, path::Path as ObjectPath,
 };
-use tryon_core::{id::JobId, time::Timestamp};
+use tryon_core::{
+    id::{AccountId, JobId},
+    time::Timestamp,
+};
 use url::Url;
 
 use crate::{
@@ -201,6 +204,34 @@ impl Blobs {
         }))
     }
 
+    /// When the picture under `key` was put, if there is one.
+    pub async fn written_at(&self, key: &Key) -> Result<Option<Timestamp>, BlobError> {
+        let found = self.storage.head(&self.path(key)).await.map(Some);
+        let found = absent_is_none(found).map_err(access(key, "read"))?;
+        Ok(found.map(|meta| Timestamp::from_millis(meta.last_modified.timestamp_millis())))
+    }
+
+    /// How many pictures an account has staged, counted no further than `most`.
+    pub async fn count_staged(&self, account: AccountId, most: usize) -> Result<usize, BlobError> {
+        let folder = Folder::Staged;
+        let prefix = self.below(&format!("{}/{account}", folder.as_str()));
+        let staged = self.list_below(&prefix).take(most);
+        let counted = staged.try_fold(0, |count, _| std::future::ready(Ok(count + 1)));
+        counted
+            .await
+            .map_err(|source| BlobError::List { folder, source })
+    }
+
+    /// What is stored below `prefix`, but for what another sweep deletes while it is listed.
+    fn list_below(
+        &self,
+        prefix: &ObjectPath,
+    ) -> impl Stream<Item = Result<ObjectMeta, object_store::Error>> + use<'_> {
+        let is_there = |item: &Result<_, _>| !matches!(item, Err(error) if is_absent(error));
+        let listed = self.storage.list(Some(prefix));
+        listed.filter(move |item| std::future::ready(is_there(item)))
+    }
+
     /// Deletes pictures. One that is absent is as good as deleted; the first failure is returned
     /// after all were tried.
     pub async fn delete(&self, keys: &[Key]) -> Result<(), BlobError> {
@@ -220,12 +251,9 @@ impl Blobs {
         let old = |meta: &ObjectMeta| {
             Timestamp::from_millis(meta.last_modified.timestamp_millis()) < older_than
         };
-        self.storage
-            .list(Some(&prefix))
+        self.list_below(&prefix)
             .try_filter(|meta| std::future::ready(old(meta)))
             .try_filter_map(|meta| std::future::ready(Ok(self.key_of(&meta))))
-            // Another sweep may delete what is being listed.
-            .filter(|item| std::future::ready(!matches!(item, Err(error) if is_absent(error))))
             .try_collect()
             .await
             .map_err(|source| BlobError::List { folder, source })
@@ -245,12 +273,11 @@ impl Blobs {
     /// Every picture of a job.
     pub async fn list_job(&self, job: JobId) -> Result<Vec<Key>, BlobError> {
         let mut found = Vec::new();
-        for folder in Folder::ALL {
+        for folder in Folder::OF_JOBS {
             let prefix = self.below(&format!("{}/{job}", folder.as_str()));
-            let below = self.storage.list(Some(&prefix));
-            let keys: Vec<Option<Key>> = below
+            let keys: Vec<Option<Key>> = self
+                .list_below(&prefix)
                 .map_ok(|meta| self.key_of(&meta))
-                .filter(|item| std::future::ready(!matches!(item, Err(error) if is_absent(error))))
                 .try_collect()
                 .await
                 .map_err(|source| BlobError::List { folder, source })?;
@@ -379,7 +406,7 @@ fn create_private(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use tryon_core::task::OutputFormat;
+    use tryon_core::{id::UploadId, task::OutputFormat};
 
     use super::*;
     use crate::key::Role;
@@ -477,6 +504,25 @@ mod tests {
             assert_eq!(blobs.list(Folder::Outputs, FUTURE).await.unwrap(), []);
             let past = Timestamp::from_millis(0);
             assert_eq!(blobs.list(Folder::Uploads, past).await.unwrap(), []);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_staged_is_counted_for_its_account_alone() {
+        let (_folder, storages) = each_storage();
+        for blobs in storages {
+            let [mine, other] = [1, 2].map(|byte| AccountId::from_bytes([byte; 12]));
+            let key = |account, byte| Key::staged(account, UploadId::from_bytes([byte; 12]));
+            for key in [key(mine, 1), key(mine, 2), key(mine, 3), key(other, 1)] {
+                blobs.put(&key, Bytes::from_static(b"x")).await.unwrap();
+                assert!(blobs.written_at(&key).await.unwrap().is_some());
+            }
+            assert_eq!(blobs.count_staged(mine, 100).await.unwrap(), 3);
+            assert_eq!(blobs.count_staged(mine, 2).await.unwrap(), 2);
+            blobs.delete(&[key(other, 1)]).await.unwrap();
+            assert_eq!(blobs.written_at(&key(other, 1)).await.unwrap(), None);
+            assert_eq!(blobs.count_staged(other, 100).await.unwrap(), 0);
+            assert_eq!(blobs.list(Folder::Staged, FUTURE).await.unwrap().len(), 3);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use tryon_core::{
-    id::{AttemptId, JobId},
+    id::{AccountId, AttemptId, JobId, UploadId},
     task::OutputFormat,
 };
 
@@ -38,11 +38,15 @@ pub enum Folder {
     Prepared,
     /// What jobs delivered.
     Outputs,
+    /// Inputs that were sent ahead of the jobs that use them.
+    Staged,
 }
 
 impl Folder {
     /// Every one of them.
-    pub const ALL: [Self; 3] = [Self::Uploads, Self::Prepared, Self::Outputs];
+    pub const ALL: [Self; 4] = [Self::Uploads, Self::Prepared, Self::Outputs, Self::Staged];
+    /// Those whose pictures belong to one job.
+    pub const OF_JOBS: [Self; 3] = [Self::Uploads, Self::Prepared, Self::Outputs];
 
     /// The first part of its keys.
     pub const fn as_str(self) -> &'static str {
@@ -50,12 +54,14 @@ impl Folder {
             Self::Uploads => "uploads",
             Self::Prepared => "prepared",
             Self::Outputs => "outputs",
+            Self::Staged => "staged",
         }
     }
 }
 
 /// The name of a picture. `Display` and `FromStr` are the form that the store keeps:
-/// `uploads/<job>/person`, `prepared/<job>/garment`, `outputs/<job>/<sample>.<attempt>.png`.
+/// `uploads/<job>/person`, `prepared/<job>/garment`, `outputs/<job>/<sample>.<attempt>.png`,
+/// `staged/<account>/<upload>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Key {
     /// An input as it was sent along with a request.
@@ -79,6 +85,13 @@ pub enum Key {
         /// The picture's file format.
         format: OutputFormat,
     },
+    /// An input that was sent ahead of the jobs that use it.
+    Staged {
+        /// Whose.
+        account: AccountId,
+        /// Which.
+        id: UploadId,
+    },
 }
 
 impl Key {
@@ -97,11 +110,17 @@ impl Key {
         Self::Output { attempt, format }
     }
 
-    /// The job that the picture belongs to.
-    pub const fn job(&self) -> JobId {
+    /// The key of an input that was sent ahead.
+    pub const fn staged(account: AccountId, id: UploadId) -> Self {
+        Self::Staged { account, id }
+    }
+
+    /// The job that the picture belongs to; `None` for one that any of its account's may use.
+    pub const fn job(&self) -> Option<JobId> {
         match self {
-            Self::Upload { job, .. } | Self::Prepared { job, .. } => *job,
-            Self::Output { attempt, .. } => attempt.sample.job,
+            Self::Upload { job, .. } | Self::Prepared { job, .. } => Some(*job),
+            Self::Output { attempt, .. } => Some(attempt.sample.job),
+            Self::Staged { .. } => None,
         }
     }
 
@@ -111,19 +130,24 @@ impl Key {
             Self::Upload { .. } => Folder::Uploads,
             Self::Prepared { .. } => Folder::Prepared,
             Self::Output { .. } => Folder::Outputs,
+            Self::Staged { .. } => Folder::Staged,
         }
     }
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/", self.folder().as_str(), self.job())?;
+        write!(f, "{}/", self.folder().as_str())?;
         match self {
-            Self::Upload { role, .. } | Self::Prepared { role, .. } => f.write_str(role.as_str()),
-            Self::Output { attempt, format } => {
-                let (sample, number) = (attempt.sample.index, attempt.number);
-                write!(f, "{sample}.{number}.{}", format.extension())
+            Self::Upload { job, role } | Self::Prepared { job, role } => {
+                write!(f, "{job}/{}", role.as_str())
             }
+            Self::Output { attempt, format } => {
+                let (sample, number) = (attempt.sample, attempt.number);
+                let extension = format.extension();
+                write!(f, "{}/{}.{number}.{extension}", sample.job, sample.index)
+            }
+            Self::Staged { account, id } => write!(f, "{account}/{id}"),
         }
     }
 }
@@ -152,19 +176,17 @@ fn parse(text: &str) -> Option<Key> {
     let folder = Folder::ALL
         .into_iter()
         .find(|known| known.as_str() == folder)?;
-    let job = parts.next()?;
+    let owner = parts.next()?;
     let name = parts.next()?;
     if parts.next().is_some() {
         return None;
     }
-    if folder == Folder::Outputs {
-        return parse_output(job, name);
-    }
-    let job = job.parse().ok()?;
-    let role = Role::ALL.into_iter().find(|role| role.as_str() == name)?;
+    let role = || Role::ALL.into_iter().find(|role| role.as_str() == name);
     Some(match folder {
-        Folder::Uploads => Key::upload(job, role),
-        _ => Key::prepared(job, role),
+        Folder::Uploads => Key::upload(owner.parse().ok()?, role()?),
+        Folder::Prepared => Key::prepared(owner.parse().ok()?, role()?),
+        Folder::Outputs => return parse_output(owner, name),
+        Folder::Staged => Key::staged(owner.parse().ok()?, name.parse().ok()?),
     })
 }
 
@@ -184,14 +206,18 @@ mod tests {
     use super::*;
 
     fn any_key() -> impl Strategy<Value = Key> {
-        let job = any::<[u8; 12]>().prop_map(JobId::from_bytes);
+        let id = any::<[u8; 12]>();
         let role = prop_oneof![Just(Role::Person), Just(Role::Garment)];
         let format = prop_oneof![Just(OutputFormat::Png), Just(OutputFormat::Jpeg)];
-        (job, role, format, any::<u8>(), 1u32.., 0..3).prop_map(
-            |(job, role, format, index, number, kind)| match kind {
-                0 => Key::upload(job, role),
-                1 => Key::prepared(job, role),
-                _ => Key::output(job.sample(index).attempt(number), format),
+        (id, id, (role, format), any::<u8>(), 1u32.., 0..4).prop_map(
+            |(id, other, (role, format), index, number, kind)| {
+                let job = JobId::from_bytes(id);
+                match kind {
+                    0 => Key::upload(job, role),
+                    1 => Key::prepared(job, role),
+                    2 => Key::output(job.sample(index).attempt(number), format),
+                    _ => Key::staged(AccountId::from_bytes(id), UploadId::from_bytes(other)),
+                }
             },
         )
     }
@@ -221,6 +247,8 @@ mod tests {
             "outputs//64b7f1a9d9a3b8e5c7f9a123/0.1.png",
             "uploads/64b7f1a9d9a3b8e5c7f9a123/face",
             "secrets/64b7f1a9d9a3b8e5c7f9a123/person",
+            "staged/64b7f1a9d9a3b8e5c7f9a123/person",
+            "staged/64b7f1a9d9a3b8e5c7f9a123/64B7F1A9D9A3B8E5C7F9A123",
         ] {
             assert!(text.parse::<Key>().is_err(), "{text}");
         }

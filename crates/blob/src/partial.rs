@@ -27,7 +27,7 @@ pub(crate) fn erase(root: &Path, older_than: Timestamp) -> io::Result<usize> {
 
 /// Removes what was begun of a job's pictures, however lately: whoever still writes one fails.
 pub(crate) fn erase_job(root: &Path, job: JobId) -> io::Result<()> {
-    for folder in Folder::ALL {
+    for folder in Folder::OF_JOBS {
         let folder = root.join(folder.as_str()).join(job.to_string());
         match erase(&folder, Timestamp::from_millis(i64::MAX)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

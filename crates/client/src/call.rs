@@ -92,6 +92,12 @@ impl Caller {
         serde_json::from_slice(&body).map_err(|error| Error::NotThisApi(error.into()))
     }
 
+    /// Has something done, of which nothing is answered but that it is.
+    pub(crate) async fn tell(&self, request: RequestBuilder) -> Result<(), Error> {
+        let sent = request.timeout(self.timeout).send().await;
+        accept(sent).await.map(drop)
+    }
+
     /// What a link leads to, if it is not larger than that. The key is not sent along.
     pub(crate) async fn download(&self, link: &str, limit: usize) -> Result<Vec<u8>, Error> {
         let sent = self.http.get(link).timeout(self.timeout).send().await;

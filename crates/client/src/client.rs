@@ -10,7 +10,7 @@ use serde::Deserialize;
 use tokio::time::timeout;
 use tryon_api::public::{Credits, Progress};
 use tryon_core::{
-    id::{ErasureId, JobId},
+    id::{ErasureId, JobId, UploadId},
     secret::Secret,
 };
 
@@ -21,7 +21,7 @@ use crate::{
     follow::{Events, Follower},
     patience::Patience,
     picture::is_address,
-    record::{Delivery, ListedJob, Page, Paging, Receipt},
+    record::{Delivery, ListedJob, Page, Paging, Receipt, Upload},
     request::Submission,
 };
 
@@ -277,6 +277,22 @@ impl Client {
                 Err(error) => patience.bear(error).await?,
             }
         }
+    }
+
+    /// Uploads a PNG, JPEG or WebP file ahead of the jobs that use it, so that it is sent once for all
+    /// of them. What comes of one that is sent again is another upload.
+    pub async fn upload(&self, file: impl Into<Vec<u8>>) -> Result<Upload, Error> {
+        let caller = &self.inner.caller;
+        let request = caller.request(Method::POST, &["uploads"]);
+        let request = request.header(CONTENT_TYPE, "application/octet-stream");
+        caller.ask(request.body(file.into())).await
+    }
+
+    /// Erases an upload, which expires by itself. One that is not there is as good as erased.
+    pub async fn erase_upload(&self, id: UploadId) -> Result<(), Error> {
+        let caller = &self.inner.caller;
+        let path = ["uploads", &id.to_string()];
+        caller.tell(caller.request(Method::DELETE, &path)).await
     }
 
     /// Cancels a job. Pictures that were delivered before are kept, and paid. One that has ended stays

@@ -74,7 +74,7 @@ pub use tryon_api::public::{
 pub use tryon_core::{
     category::Category,
     error::{ApiErrorCode, JobErrorCode},
-    id::{ErasureId, JobId},
+    id::{ErasureId, JobId, UploadId},
     secret::Secret,
     task::{
         GarmentPhotoType, Haircut, Mode, ModerationLevel, OutputFormat, Provider, Region, Task,
@@ -89,7 +89,7 @@ pub use self::{
     picture::Picture,
     record::{
         Deleted, DeletedColumns, DeletedPictures, Delivery, DeliveryTry, Kept, ListedJob, Page,
-        Paging, Receipt,
+        Paging, Receipt, Upload,
     },
     request::{Clothes, Hairstyle, Submission, Tattoo},
 };

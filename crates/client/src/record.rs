@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Deserializer, de};
 use tryon_api::public::{DeliveryState, ErasureStatus};
 use tryon_core::{
-    id::{ErasureId, JobId},
+    id::{ErasureId, JobId, UploadId},
     task::{Mode, OutputFormat, Provider, Task},
 };
 
-use crate::answer::Status;
+use crate::{answer::Status, picture::Picture};
 
 /// Which page of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -69,6 +69,19 @@ pub struct ListedJob {
     /// When it ended.
     #[serde(deserialize_with = "moment_or_none")]
     pub ended_at: Option<SystemTime>,
+}
+
+/// A picture that was uploaded.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Upload {
+    /// What it is erased by.
+    pub id: UploadId,
+    /// What submissions of the same account take.
+    #[serde(rename = "url")]
+    pub picture: Picture,
+    /// Until when they do.
+    #[serde(deserialize_with = "moment")]
+    pub expires_at: SystemTime,
 }
 
 /// The message about a job's end, and its log, which is kept for 30 days.

@@ -123,6 +123,10 @@ hex_id! {
     JobId
 }
 hex_id! {
+    /// A picture that was sent ahead of the jobs that use it.
+    UploadId
+}
+hex_id! {
     /// One request to erase what there is of a job or of an end user.
     ErasureId
 }

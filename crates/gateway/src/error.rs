@@ -175,6 +175,13 @@ impl ApiError {
         Self::new(ApiErrorCode::ConcurrencyLimitExceeded, message).retry_after(CONCURRENCY_RETRY)
     }
 
+    /// 429: as many pictures of the account are uploaded as may be.
+    pub fn too_many_uploads(limit: usize) -> Self {
+        let message =
+            format!("{limit} pictures are uploaded already: erase one, or let one expire");
+        Self::new(ApiErrorCode::ConcurrencyLimitExceeded, message).retry_after(CREDIT_RETRY)
+    }
+
     /// 429: too many jobs under way.
     pub fn too_many_jobs(open: u32, limit: u32) -> Self {
         let message = format!("{open} jobs are under way and {limit} are allowed: wait for one");

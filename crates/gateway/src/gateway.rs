@@ -15,7 +15,9 @@ use crate::{
     config::{ConfigFault, GatewayConfig, ServerConfig},
     dispatch::{self, Fleet, Outcomes, specs},
     fetch::Fetcher,
-    follow, listener, pace, password,
+    follow,
+    input::Inputs,
+    listener, pace, password,
     prepare::Preparer,
     rate::{self, RedisError},
     route, sweep, wake,
@@ -202,13 +204,14 @@ impl Gateway {
         // Whoever acts on an attempt knows its node from the start.
         outcomes.refresh_fleet().await?;
         tokio::task::spawn_blocking(password::prepare);
-        let preparer = Preparer::new(Arc::clone(&app), fetcher);
+        let inputs = Inputs::new(Arc::clone(&app), fetcher);
+        let preparer = Preparer::new(Arc::clone(&app), inputs.clone());
         let messenger = Messenger::new(Arc::clone(&app))?;
         let (public_addr, internal_addr) = (listeners.public_addr, listeners.internal_addr);
         if let Some(certificate) = &listeners.certificate {
             work.follow(certificate);
         }
-        let (public, internal) = work.serve(listeners, &outcomes);
+        let (public, internal) = work.serve(listeners, (&outcomes, inputs));
         work.start_loops(&outcomes, &preparer);
         work.start_messenger(messenger);
         tracing::info!(%public_addr, %internal_addr, "the gateway listens");
@@ -302,7 +305,11 @@ struct Work {
 
 impl Work {
     /// Answers on both listeners.
-    fn serve(&self, listeners: Listeners, outcomes: &Outcomes) -> (JoinHandle<()>, JoinHandle<()>) {
+    fn serve(
+        &self,
+        listeners: Listeners,
+        (outcomes, inputs): (&Outcomes, Inputs),
+    ) -> (JoinHandle<()>, JoinHandle<()>) {
         let app = &outcomes.app;
         let reports = Reports {
             outcomes: outcomes.clone(),
@@ -313,7 +320,7 @@ impl Work {
             tokio::spawn(async move { listener::serve(socket, tls, router, &limits, stop).await })
         };
         let tls = listeners.certificate.as_ref().map(Certificate::acceptor);
-        let public = route::router(outcomes);
+        let public = route::router(outcomes, inputs);
         let public = serve(listeners.public, tls, public, &self.stop_public);
         let internal = callback::router(reports);
         let internal = serve(listeners.internal, None, internal, &self.stop_internal);
@@ -365,6 +372,10 @@ impl Work {
         self.keep("orphans", {
             let (outcomes, stop) = (outcomes.clone(), stop.clone());
             move || sweep::run_orphans(outcomes.clone(), stop.clone())
+        });
+        self.keep("uploads", {
+            let (outcomes, stop) = (outcomes.clone(), stop.clone());
+            move || sweep::run_uploads(outcomes.clone(), stop.clone())
         });
     }
 

@@ -68,6 +68,7 @@ mod failpoint;
 pub mod fetch;
 mod follow;
 pub mod gateway;
+mod input;
 pub mod listener;
 mod metric;
 mod node_time;
@@ -86,6 +87,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod upload;
 pub mod user;
 pub mod wake;
 mod webhook;

@@ -13,18 +13,21 @@ pub trait Random: Send + Sync + 'static {
     /// Fills `bytes`.
     fn fill(&self, bytes: &mut [u8]);
 
-    /// A fresh job id.
-    fn job_id(&self) -> JobId {
+    /// The bytes of a fresh id.
+    fn id(&self) -> [u8; 12] {
         let mut bytes = [0; 12];
         self.fill(&mut bytes);
-        JobId::from_bytes(bytes)
+        bytes
+    }
+
+    /// A fresh job id.
+    fn job_id(&self) -> JobId {
+        JobId::from_bytes(self.id())
     }
 
     /// A fresh erasure id.
     fn erasure_id(&self) -> ErasureId {
-        let mut bytes = [0; 12];
-        self.fill(&mut bytes);
-        ErasureId::from_bytes(bytes)
+        ErasureId::from_bytes(self.id())
     }
 
     /// A seed for a request that names none. It has 32 bits, so that clients which keep numbers as

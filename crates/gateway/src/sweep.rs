@@ -24,6 +24,7 @@ use crate::{
     erase::{self, EraseError},
     error::Chain,
     pace::{Backoff, rest, until_due},
+    upload,
 };
 
 /// What is looked at in one go.
@@ -360,6 +361,33 @@ async fn forget(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The longest wait between looks for uploads that expired.
+const STAGED: Duration = Duration::from_mins(5);
+
+/// Erases uploads that expired until it is told to stop.
+pub(crate) async fn run_uploads(outcomes: Outcomes, stop: CancellationToken) {
+    let life = outcomes.app.config.jobs.upload_retention.duration();
+    let pause = (life / 4).clamp(Duration::from_secs(1), STAGED);
+    loop {
+        if let Err(error) = sweep_uploads(&outcomes.app).await {
+            tracing::error!(error = %Chain(&error), "uploads that expired are erased later");
+        }
+        let slept = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+        if slept.is_none() {
+            return;
+        }
+    }
+}
+
+async fn sweep_uploads(app: &App) -> Result<(), SweepError> {
+    if !app.store.may_sweep().await? {
+        return Ok(());
+    }
+    let old = app.clock.now() - upload::erased_after(app);
+    let expired = app.blobs.list(Folder::Staged, old).await?;
+    Ok(app.blobs.delete(&expired).await?)
+}
+
 async fn sweep_folder(
     outcomes: &Outcomes,
     folder: Folder,
@@ -383,11 +411,12 @@ async fn erase_unwanted(outcomes: &Outcomes, key: Key) -> Result<(), SweepError>
 /// Whether a job still has a use for a picture: for an input while it has not ended, for an output
 /// while its outputs are not erased.
 async fn is_wanted(outcomes: &Outcomes, key: &Key) -> Result<bool, StoreError> {
-    let Some(job) = outcomes.app.store.find_job(key.job()).await? else {
+    let job = key.job().expect("BUG: only pictures of jobs are looked at");
+    let Some(job) = outcomes.app.store.find_job(job).await? else {
         return Ok(false);
     };
     Ok(match key.folder() {
-        Folder::Uploads | Folder::Prepared => !job.state.is_terminal(),
+        Folder::Uploads | Folder::Prepared | Folder::Staged => !job.state.is_terminal(),
         Folder::Outputs => {
             let name = key.to_string();
             let mut outputs = job

@@ -25,6 +25,7 @@
 //! ```
 
 mod answer;
+mod check;
 mod clothes;
 mod erasure;
 mod fashn;
@@ -36,10 +37,15 @@ mod image;
 mod moment;
 mod submission;
 mod tattoo;
+mod upload;
 mod webhook;
 
 pub use self::{
     answer::{CreditAnswer, Credits, ErrorBody, JobFailure, JobStatus, StatusAnswer, Submitted},
+    check::{
+        CHECKED_FIELD, Check, CheckAnswer, CheckRequest, MarkedRegion, Prepared, Rectangle,
+        parse_check,
+    },
     clothes::{CATEGORIES, ClothesRequest},
     erasure::{
         Deleted, DeletedColumns, DeletedPictures, ErasureStatus, Kept, Receipt, deleted_columns,
@@ -59,6 +65,7 @@ pub use self::{
         parse, picture_fields,
     },
     tattoo::TattooRequest,
+    upload::{PictureInfo, Uploaded},
     webhook::{
         Delivery, DeliveryPage, DeliveryState, DeliveryTry, WebhookSecret, parse_webhook_url,
     },

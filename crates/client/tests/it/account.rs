@@ -2,7 +2,8 @@
 
 use std::time::SystemTime;
 
-use tryon_client::{ErasureStatus, Error, OutputFormat, Paging, Status, Task};
+use tryon_client::{Clothes, ErasureStatus, Error, OutputFormat, Paging, Picture, Status, Task};
+use tryon_testkit::upload;
 
 use crate::stage::{CREDITS, Stage, clothes, soon};
 
@@ -103,4 +104,25 @@ async fn what_is_erased_is_gone_and_there_is_a_receipt() {
     assert!(receipt.jobs >= 1, "{receipt:?}");
     let error = client.download(&other.outputs[0]).await.unwrap_err();
     assert!(matches!(error, Error::Refused(refusal) if refusal.status == 410));
+}
+
+#[tokio::test]
+async fn an_upload_is_sent_once_for_several_jobs() {
+    let stage = Stage::start().await;
+    stage.deliver();
+    let client = stage.client();
+    let garment = client.upload(upload::png(48, 64)).await.unwrap();
+    assert!(garment.expires_at > SystemTime::now());
+    for _ in 0..2 {
+        let person = Picture::from_bytes(&upload::png(48, 64)).unwrap();
+        let request = Clothes::new(person, garment.picture.clone());
+        soon(client.run(request)).await.unwrap();
+    }
+    client.erase_upload(garment.id).await.unwrap();
+    let person = Picture::from_bytes(&upload::png(48, 64)).unwrap();
+    let refused = client.submit(Clothes::new(person, garment.picture)).await;
+    let error = refused.unwrap_err();
+    assert!(error.to_string().contains("upload"), "{error}");
+    let nothing = client.upload(b"GIF89a".to_vec()).await.unwrap_err();
+    assert!(nothing.to_string().contains("GIF"), "{nothing}");
 }

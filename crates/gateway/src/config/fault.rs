@@ -138,6 +138,7 @@ fn zero_faults(config: &GatewayConfig) -> impl Iterator<Item = ConfigFault> {
         ("registration.lease", config.registration.lease),
         ("jobs.output_retention", jobs.output_retention),
         ("jobs.download_grace", jobs.download_grace),
+        ("jobs.upload_retention", jobs.upload_retention),
         ("limits.header_timeout", limits.header_timeout),
         ("limits.body_idle", limits.body_idle),
         ("limits.body_timeout", limits.body_timeout),

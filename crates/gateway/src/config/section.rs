@@ -279,6 +279,8 @@ pub struct JobConfig {
     pub quarantine: Seconds,
     /// How old a picture is before it is erased because no job names it.
     pub orphan_age: Seconds,
+    /// How long a picture that was uploaded ahead may be used, in any number of jobs.
+    pub upload_retention: Seconds,
 }
 
 impl Default for JobConfig {
@@ -291,6 +293,7 @@ impl Default for JobConfig {
             lease: Seconds::new(30),
             quarantine: Seconds::new(60),
             orphan_age: Seconds::new(60 * 60),
+            upload_retention: Seconds::new(60 * 60),
         }
     }
 }
@@ -318,6 +321,8 @@ pub struct LimitConfig {
     /// Streams of a job's events, and requests that wait for a job's end, that an account may have
     /// open at this gateway at the same time.
     pub followers: u32,
+    /// Pictures that an account may have uploaded ahead at the same time.
+    pub uploads: usize,
     /// How long a request's head may take.
     pub header_timeout: Seconds,
     /// How long a request's body may be silent.
@@ -343,6 +348,7 @@ impl Default for LimitConfig {
             failures_per_minute: FAILURES,
             connections: 4096,
             followers: 100,
+            uploads: 100,
             header_timeout: Seconds::new(10),
             body_idle: Seconds::new(15),
             write_idle: Seconds::new(60),

@@ -26,7 +26,7 @@ use tryon_core::{
 };
 use tryon_store::{Pair, Preparation, StoreError, Work};
 
-use crate::{app::App, error::Chain, fetch::Fetcher, place::Places};
+use crate::{app::App, error::Chain, input::Inputs, place::Places};
 
 /// Jobs that are prepared at the same time. Most of that time is spent waiting for servers.
 const PLACES: usize = 16;
@@ -49,7 +49,7 @@ enum PrepareError {
 #[derive(Clone)]
 pub(crate) struct Preparer {
     app: Arc<App>,
-    fetcher: Fetcher,
+    inputs: Inputs,
     places: Arc<Places>,
     under_way: Arc<Mutex<HashSet<JobId>>>,
 }
@@ -80,7 +80,7 @@ impl Drop for UnderWay {
 }
 
 impl Preparer {
-    pub(crate) fn new(app: Arc<App>, fetcher: Fetcher) -> Self {
+    pub(crate) fn new(app: Arc<App>, inputs: Inputs) -> Self {
         Self {
             places: Places::new(
                 Arc::clone(&app),
@@ -88,7 +88,7 @@ impl Preparer {
                 (Work::Preparation, |wake| &wake.prepare),
             ),
             app,
-            fetcher,
+            inputs,
             under_way: Arc::default(),
         }
     }
@@ -133,16 +133,16 @@ impl Preparer {
 
     /// The keys of the prepared inputs, once they are kept.
     async fn make_ready(&self, preparation: Preparation) -> Result<Pair<String>, PrepareError> {
-        let job = preparation.job;
+        let (job, account) = (preparation.job, preparation.account);
         let task = preparation.request.options.task();
         let (person_field, garment_field) = picture_fields(task);
         let max_side = preparation.plan.max_side;
         let Pair { person, garment } = preparation.sources;
-        let person = self.develop(person_field, person, max_side);
+        let person = self.develop(account, person_field, person, max_side);
         let garment = async {
             match garment {
                 Some(source) => self
-                    .develop(garment_field, source, max_side)
+                    .develop(account, garment_field, source, max_side)
                     .await
                     .map(Some),
                 None => Ok(None),

@@ -137,7 +137,7 @@ async fn erase(
 
 fn describe(app: &App, erasure: &Erasure) -> Receipt {
     let storage = app.blobs.storage_name();
-    let pictures = Folder::ALL.map(|folder| DeletedPictures {
+    let pictures = Folder::OF_JOBS.map(|folder| DeletedPictures {
         storage,
         folder: folder.as_str(),
         count: erasure.pictures.get(folder.as_str()).copied().unwrap_or(0),

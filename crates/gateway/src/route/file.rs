@@ -103,7 +103,8 @@ fn is_own_page(headers: &HeaderMap) -> bool {
 
 /// How long the picture is kept, if it is still: a bucket is not asked by us.
 async fn find_kept(app: &App, key: &Key) -> Result<Retention, ApiError> {
-    let job = app.store.find_job(key.job()).await?;
+    let job = key.job().expect("BUG: an output is a job's");
+    let job = app.store.find_job(job).await?;
     let kept = job.filter(|job| job.outputs_erased_at.is_none());
     kept.map(|job| job.retention).ok_or_else(ApiError::gone)
 }

@@ -7,14 +7,15 @@
 use std::sync::Arc;
 
 use axum::{
-    Router, middleware,
+    Extension, Router, middleware,
     routing::{MethodRouter, delete, get, post},
 };
 use tryon_core::{limit::RateClass, scope::Scope};
 
-use crate::{dispatch::Outcomes, error::ApiError};
+use crate::{dispatch::Outcomes, error::ApiError, input::Inputs};
 
 pub(crate) mod body;
+mod check;
 mod cors;
 mod credit;
 mod erasure;
@@ -32,6 +33,7 @@ mod refusal;
 pub(crate) mod status;
 mod submit;
 pub(crate) mod trace;
+mod upload;
 mod webhook;
 
 pub use self::openapi::document;
@@ -79,6 +81,12 @@ pub mod path {
     pub const DELIVERY: &str = "/api/v1/webhooks/deliveries/{job}";
     /// Sends a job's webhook anew.
     pub const REPLAY: &str = "/api/v1/webhooks/deliveries/{job}/replay";
+    /// Takes a picture ahead of the jobs that use it.
+    pub const UPLOADS: &str = "/api/v1/uploads";
+    /// Erases it.
+    pub const UPLOAD: &str = "/api/v1/uploads/{id}";
+    /// Says what would become of a picture.
+    pub const CHECK: &str = "/api/v1/check";
     /// Serves outputs on signed links.
     pub const FILE: &str = "/files/outputs/{job}/{file}";
     /// What links to outputs have before the part that is signed.
@@ -91,7 +99,7 @@ pub mod path {
     pub const OPENAPI: &str = "/openapi.json";
 
     /// Every one of them.
-    pub const ALL: [&str; 24] = [
+    pub const ALL: [&str; 27] = [
         CLOTHES,
         FASHION,
         HAIRSTYLE,
@@ -112,6 +120,9 @@ pub mod path {
         DELIVERIES,
         DELIVERY,
         REPLAY,
+        UPLOADS,
+        UPLOAD,
+        CHECK,
         FILE,
         HEALTH,
         READINESS,
@@ -120,7 +131,7 @@ pub mod path {
 }
 
 /// The public listener's routes.
-pub(crate) fn router(outcomes: &Outcomes) -> Router {
+pub(crate) fn router(outcomes: &Outcomes, inputs: Inputs) -> Router {
     let app = &outcomes.app;
     let counted = |class, scope, route: MethodRouter<Outcomes>| {
         let gate = gate::Gate {
@@ -184,6 +195,31 @@ pub(crate) fn router(outcomes: &Outcomes) -> Router {
         .route(
             path::REPLAY,
             keyed(Scope::Webhooks, post(webhook::replay_delivery)),
+        )
+        // What is sent ahead of a job is not counted as one.
+        .route(
+            path::UPLOADS,
+            counted(
+                RateClass::Status,
+                Scope::Submit,
+                post(upload::create_upload),
+            ),
+        )
+        .route(
+            path::UPLOAD,
+            counted(
+                RateClass::Status,
+                Scope::Submit,
+                delete(upload::delete_upload),
+            ),
+        )
+        // A picture is fetched and decoded for it, as for a job.
+        .route(
+            path::CHECK,
+            keyed(
+                Scope::Submit,
+                post(check::check_picture).layer(Extension(inputs)),
+            ),
         )
         .route(path::FILE, get(file::get_file))
         .route(path::HEALTH, get(health::get_health))

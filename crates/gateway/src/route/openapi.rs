@@ -15,7 +15,9 @@ use utoipa::{
     },
 };
 
-use super::{credit, erasure, fashn, file, follow, health, job, path, status, submit, webhook};
+use super::{
+    check, credit, erasure, fashn, file, follow, health, job, path, status, submit, upload, webhook,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -44,6 +46,9 @@ use super::{credit, erasure, fashn, file, follow, health, job, path, status, sub
         webhook::list_deliveries,
         webhook::get_delivery,
         webhook::replay_delivery,
+        upload::create_upload,
+        upload::delete_upload,
+        check::check_picture,
         file::get_file,
         health::get_health,
         health::get_readiness,
@@ -52,6 +57,7 @@ use super::{credit, erasure, fashn, file, follow, health, job, path, status, sub
     modifiers(&Key),
     tags(
         (name = "try-on", description = "Submitting jobs"),
+        (name = "pictures", description = "Sending pictures ahead, and having them looked at"),
         (name = "jobs", description = "Following jobs"),
         (name = "erasure", description = "Forgetting people"),
         (name = "credits", description = "What jobs are paid with"),

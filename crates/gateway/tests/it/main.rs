@@ -32,4 +32,5 @@ mod slow;
 mod stage;
 mod stranger;
 mod tls;
+mod upload;
 mod webhook;

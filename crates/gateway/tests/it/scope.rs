@@ -11,7 +11,7 @@ use crate::stage::{Answer, Customer, TestApp, clothes, result};
 const UNKNOWN: &str = "64b7f1a9d9a3b8e5c7f9a123";
 
 /// Every route that needs a key, and the scope that opens it.
-fn routes() -> [(Method, String, Scope); 20] {
+fn routes() -> [(Method, String, Scope); 23] {
     let get = |path: &str, scope| (Method::GET, format!("/api/v1{path}"), scope);
     let post = |path: &str, scope| (Method::POST, format!("/api/v1{path}"), scope);
     let delete = |path: &str, scope| (Method::DELETE, format!("/api/v1{path}"), scope);
@@ -26,6 +26,9 @@ fn routes() -> [(Method, String, Scope); 20] {
         post("/tryon/hairstyle", Scope::Submit),
         post("/tryon/hairstyles", Scope::Submit),
         post("/tryon/tattoo", Scope::Submit),
+        post("/uploads", Scope::Submit),
+        delete(&job("/uploads/"), Scope::Submit),
+        post("/check", Scope::Submit),
         get(&job("/status/"), Scope::Status),
         get(&format!("{}/events", job("/status/")), Scope::Status),
         get("/jobs", Scope::Status),

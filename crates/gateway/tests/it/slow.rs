@@ -244,7 +244,9 @@ async fn who_hangs_up_before_the_answer_leaves_no_picture_without_a_job() {
     app.wait_for_started(last).await;
     wait("a job for each picture", async || {
         let keys = app.pictures(Folder::Uploads).await;
-        let jobs = keys.iter().map(|key| app.store.find_job(key.job()));
+        let jobs = keys
+            .iter()
+            .map(|key| app.store.find_job(key.job().unwrap()));
         let jobs = futures::future::join_all(jobs).await;
         jobs.into_iter().all(|job| job.unwrap().is_some())
     })

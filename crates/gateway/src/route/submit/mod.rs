@@ -17,7 +17,11 @@ use tryon_api::public::{
     self, ClothesRequest, HairstyleRequest, RequestFault, Submitted, TattooRequest,
 };
 use tryon_blob::{Blobs, Key, Role};
-use tryon_core::{id::JobId, ledger::OutOfCredits, task::Task};
+use tryon_core::{
+    id::JobId,
+    ledger::OutOfCredits,
+    task::{Mode, Task},
+};
 use tryon_store::{
     Account, Idempotency, NewJob, Pair, Plan, Retention, Source, StoreError, Submission,
     SubmitError,
@@ -38,10 +42,11 @@ use crate::{
     error::{ApiError, Chain},
     failpoint,
     fetch::is_opened,
+    upload,
 };
 
 pub(crate) mod idempotency;
-mod wanted;
+pub(super) mod wanted;
 
 /// What the reference says of the client's name for a submission.
 pub(super) const NAMED: &str = "1 to 255 printable ASCII characters that name this submission. Sent again with \
@@ -214,20 +219,52 @@ pub(super) async fn submit(
     let task = form.task();
     let wanted = wanted::read(form, bytes, app.config.limits.picture_bytes).await?;
     let mode = wanted.request.mode;
-    let plan = find_plan(&app.config.tasks, task, mode).ok_or_else(|| {
-        let reason =
-            format!("`{task}` in mode `{mode}` is not offered here: no provider serves it");
-        ApiError::bad_request(reason)
-    })?;
+    let plan = get_plan(app, task, mode)?;
     if let Some(url) = &wanted.webhook_url {
         refuse_readable(url, &app.config.fetch)?;
     }
     refuse_hopeless(account, wanted.samples)?;
+    refuse_expired(app, account, task, &wanted.pictures).await?;
     let keep = keep(Arc::clone(app), account.clone(), plan, wanted, idempotency);
     let keep = keep.inspect(move |_| drop(held)).in_current_span();
     // A client that hangs up now must not leave pictures behind that no job has.
     let kept = app.submissions.spawn(keep);
     kept.await.map_err(ApiError::internal)?
+}
+
+/// What serves this task in this mode.
+pub(super) fn get_plan(app: &App, task: Task, mode: Mode) -> Result<Plan, ApiError> {
+    find_plan(&app.config.tasks, task, mode).ok_or_else(|| {
+        let reason =
+            format!("`{task}` in mode `{mode}` is not offered here: no provider serves it");
+        ApiError::bad_request(reason)
+    })
+}
+
+/// Refuses an upload that cannot be used any more, before there is a job that fails for it.
+async fn refuse_expired(
+    app: &App,
+    account: &Account,
+    task: Task,
+    pictures: &Pair<Picture>,
+) -> Result<(), ApiError> {
+    let (person, garment) = public::picture_fields(task);
+    let fields = [
+        (person, Some(&pictures.person)),
+        (garment, pictures.garment.as_ref()),
+    ];
+    for (field, picture) in fields {
+        let Some(Picture::Url(url)) = picture else {
+            continue;
+        };
+        if let Some(key) = upload::find_named(app, account.id, url.as_str())
+            && !upload::is_kept(app, &key).await?
+        {
+            let message = format!("`{field}` cannot be loaded: {}", upload::GONE);
+            return Err(ApiError::bad_request(message));
+        }
+    }
+    Ok(())
 }
 
 /// Stores the pictures of a job, and accepts it.

@@ -17,7 +17,7 @@ use super::Form;
 use crate::error::ApiError;
 
 /// Bodies up to this many bytes are read where they are, larger ones on a thread that may block.
-pub(super) const SMALL: usize = 64 * 1024;
+pub(in crate::route) const SMALL: usize = 64 * 1024;
 
 /// Some encoders pad and some do not.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -27,7 +27,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// A picture of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Picture {
+pub(in crate::route) enum Picture {
     /// To be fetched.
     Url(Url),
     /// Sent along.
@@ -90,7 +90,12 @@ fn want(submission: Submission<'_>, picture_limit: usize) -> Result<Wanted, ApiE
     })
 }
 
-fn picture(field: &str, source: ImageSource<'_>, limit: usize) -> Result<Picture, ApiError> {
+/// The picture that came in a field, of at most `limit` bytes where it was sent along.
+pub(in crate::route) fn picture(
+    field: &str,
+    source: ImageSource<'_>,
+    limit: usize,
+) -> Result<Picture, ApiError> {
     let text = match source {
         ImageSource::Url(url) => return Ok(Picture::Url(url)),
         ImageSource::Base64(text) => text,

@@ -122,7 +122,14 @@ async fn check_inputs(world: &World) {
         // What a gateway that was killed had stored for a job that never was is swept by its age.
         let mut of_jobs = 0;
         for key in left {
-            of_jobs += usize::from(world.store.find_job(key.job()).await.unwrap().is_some());
+            of_jobs += usize::from(
+                world
+                    .store
+                    .find_job(key.job().unwrap())
+                    .await
+                    .unwrap()
+                    .is_some(),
+            );
         }
         of_jobs == 0
     })
