@@ -19,7 +19,9 @@ use crate::record::{
     Lost, NewErasure, NewJob, NewKey, Node, NodeSpec, NodeState, Output, Pair, Preparation,
     QueueDepth, Registered, Settled, Submission, SweptNodes, Violation, Work,
 };
-use crate::user::{Action, Before, Entry, NewAction, NewSession, NewUser, UsageDay, User, Visitor};
+use crate::user::{
+    Action, Before, Entry, Identity, NewAction, NewSession, NewUser, UsageDay, User, Visitor,
+};
 use crate::webhook::{Webhook, WebhookClaim, WebhookPage, WebhookTry, WebhookVerdict};
 
 /// The store failed; nothing of the call was done. Only where a connection was lost while the
@@ -164,8 +166,27 @@ pub trait Store: Send + Sync + 'static {
         since: Option<Timestamp>,
     ) -> Result<bool, StoreError>;
 
-    /// Somebody signs in. False, and nothing changed, when they may not, or have another password by
-    /// now.
+    /// Says whether somebody looks after the platform. False when there is nobody of this id.
+    async fn set_operator(&self, user: UserId, is_operator: bool) -> Result<bool, StoreError>;
+
+    /// Whoever a provider calls so signs in as this user from now on. False, and nothing changed, when
+    /// somebody else does, the provider calls this user otherwise, or there is nobody of this id.
+    async fn link_identity(
+        &self,
+        identity: &Identity,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Forgets what providers call a user, and signs them out everywhere. False when there was nothing
+    /// to forget.
+    async fn unlink_identities(&self, user: UserId) -> Result<bool, StoreError>;
+
+    /// Whom a provider calls so.
+    async fn find_identity(&self, identity: &Identity) -> Result<Option<User>, StoreError>;
+
+    /// Somebody signs in. False, and nothing changed, when they may not, or have another password, or
+    /// were parted from what their provider calls them, by now.
     async fn open_session(&self, session: NewSession, now: Timestamp) -> Result<bool, StoreError>;
 
     /// Who signed in with this session, unless it is over.

@@ -42,6 +42,24 @@ pub struct NewUser {
     pub password: Option<String>,
 }
 
+/// What a provider of OpenID Connect calls somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The provider, as it calls itself.
+    pub issuer: String,
+    /// What it calls them, of 1 to 255 characters.
+    pub subject: String,
+}
+
+/// By what somebody signs in.
+#[derive(Clone)]
+pub enum Proof {
+    /// They named the password of this hash.
+    Password(String),
+    /// A provider says that they are this.
+    Identity(Identity),
+}
+
 /// That somebody signs in, in one browser.
 #[derive(Clone)]
 pub struct NewSession {
@@ -49,8 +67,8 @@ pub struct NewSession {
     pub hash: [u8; 32],
     /// Who it is.
     pub user: UserId,
-    /// The hash of the password that they named.
-    pub password: String,
+    /// By what they sign in.
+    pub proof: Proof,
     /// From when on they have to sign in again.
     pub expires_at: Timestamp,
 }

@@ -86,6 +86,11 @@ pub(super) const MIGRATIONS: Migrations = &[
         "users",
         include_str!("../../migrations/postgres/0011_users.sql"),
     ),
+    (
+        12,
+        "identities",
+        include_str!("../../migrations/postgres/0012_identities.sql"),
+    ),
 ];
 
 /// What a URL says, with the timeouts that it does not.

@@ -32,7 +32,9 @@ use crate::{
         QueueDepth, Registered, Settled, Submission, SweptNodes, Violation, Work,
     },
     store::{Store, StoreError, SubmitError},
-    user::{Action, Before, Entry, NewAction, NewSession, NewUser, UsageDay, User, Visitor},
+    user::{
+        Action, Before, Entry, Identity, NewAction, NewSession, NewUser, UsageDay, User, Visitor,
+    },
     webhook::{Webhook, WebhookClaim, WebhookPage, WebhookTry, WebhookVerdict},
 };
 
@@ -201,6 +203,37 @@ impl<S: SqlStore> Store for S {
     ) -> Result<bool, StoreError> {
         self.pools()
             .write(move |tx| Box::pin(user::set_disabled(tx, user, since)))
+            .await
+    }
+
+    async fn set_operator(&self, user: UserId, is_operator: bool) -> Result<bool, StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(user::set_operator(tx, user, is_operator)))
+            .await
+    }
+
+    async fn link_identity(
+        &self,
+        identity: &Identity,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let identity = identity.clone();
+        self.pools()
+            .write(move |tx| Box::pin(user::link(tx, identity.clone(), user, now)))
+            .await
+    }
+
+    async fn unlink_identities(&self, user: UserId) -> Result<bool, StoreError> {
+        self.pools()
+            .write(move |tx| Box::pin(user::unlink(tx, user)))
+            .await
+    }
+
+    async fn find_identity(&self, identity: &Identity) -> Result<Option<User>, StoreError> {
+        let identity = identity.clone();
+        self.pools()
+            .look(move |connection| Box::pin(user::find_by_identity(connection, identity)))
             .await
     }
 

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     row::{UserRow, VisitorRow},
     store::StoreError,
-    user::{NewSession, NewUser, User, Visitor},
+    user::{Identity, NewSession, NewUser, Proof, User, Visitor},
 };
 
 /// The columns of a [`UserRow`] of `users AS u`.
@@ -40,6 +40,8 @@ const SET_PASSWORD: &str = "UPDATE users SET password = $2 WHERE id = $1";
 
 const SET_DISABLED: &str = "UPDATE users SET disabled_at = $2 WHERE id = $1";
 
+const SET_OPERATOR: &str = "UPDATE users SET is_operator = $2 WHERE id = $1";
+
 /// Nobody stays signed in across a change of password.
 pub(crate) const END_SESSIONS: &str = "DELETE FROM sessions WHERE user_id = $1";
 
@@ -54,6 +56,32 @@ const OPEN: Sql = Sql {
     SELECT $1, id, $3, $4 FROM users WHERE id = $2 AND disabled_at IS NULL AND password = $5
     FOR SHARE",
 };
+
+/// The same for whoever a provider vouches for: they may have been parted from their login meanwhile.
+const OPEN_BY_IDENTITY: Sql = Sql {
+    sqlite: "
+    INSERT INTO sessions (hash, user_id, created_at, expires_at)
+    SELECT $1, u.id, $3, $4 FROM users AS u JOIN identities AS i ON i.user_id = u.id
+    WHERE u.id = $2 AND u.disabled_at IS NULL AND i.issuer = $5 AND i.subject = $6",
+    postgres: "
+    INSERT INTO sessions (hash, user_id, created_at, expires_at)
+    SELECT $1, u.id, $3, $4 FROM users AS u JOIN identities AS i ON i.user_id = u.id
+    WHERE u.id = $2 AND u.disabled_at IS NULL AND i.issuer = $5 AND i.subject = $6
+    FOR SHARE",
+};
+
+const LINK: &str = "
+    INSERT INTO identities (issuer, subject, user_id, created_at)
+    SELECT $1, $2, id, $4 FROM users WHERE id = $3 ON CONFLICT DO NOTHING";
+
+pub(crate) const UNLINK: &str = "DELETE FROM identities WHERE user_id = $1";
+
+pub(crate) const FIND_BY_IDENTITY: &str = concat!(
+    "SELECT ",
+    user_columns!(),
+    " FROM identities AS i JOIN users AS u ON u.id = i.user_id
+      WHERE i.issuer = $1 AND i.subject = $2"
+);
 
 pub(crate) const FIND_SESSION: &str = concat!(
     "SELECT ",
@@ -137,20 +165,76 @@ pub(super) async fn set_disabled(
     Ok(set == 1)
 }
 
+pub(super) async fn set_operator(
+    connection: &mut Connection<'_>,
+    user: UserId,
+    is_operator: bool,
+) -> Result<bool, StoreError> {
+    let set = query(SET_OPERATOR)
+        .bind(user.to_string())
+        .bind(is_operator)
+        .execute(connection)
+        .await?;
+    Ok(set == 1)
+}
+
+pub(super) async fn link(
+    connection: &mut Connection<'_>,
+    identity: Identity,
+    user: UserId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let linked = query(LINK)
+        .bind(identity.issuer)
+        .bind(identity.subject)
+        .bind(user.to_string())
+        .bind(now)
+        .execute(connection)
+        .await?;
+    Ok(linked == 1)
+}
+
+pub(super) async fn unlink(
+    connection: &mut Connection<'_>,
+    user: UserId,
+) -> Result<bool, StoreError> {
+    let id = user.to_string();
+    let unlinked = query(UNLINK).bind(id.as_str()).execute(connection).await?;
+    query(END_SESSIONS).bind(id).execute(connection).await?;
+    Ok(unlinked > 0)
+}
+
+pub(super) async fn find_by_identity(
+    connection: &mut Connection<'_>,
+    identity: Identity,
+) -> Result<Option<User>, StoreError> {
+    let row: Option<UserRow> = query(FIND_BY_IDENTITY)
+        .bind(identity.issuer)
+        .bind(identity.subject)
+        .fetch_optional(connection)
+        .await?;
+    row.map(User::try_from).transpose()
+}
+
 pub(super) async fn open_session(
     connection: &mut Connection<'_>,
     session: NewSession,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    let opened = query(OPEN)
+    let statement = match session.proof {
+        Proof::Password(_) => OPEN,
+        Proof::Identity(_) => OPEN_BY_IDENTITY,
+    };
+    let statement = query(statement)
         .bind(&session.hash)
         .bind(session.user.to_string())
         .bind(now)
-        .bind(session.expires_at)
-        .bind(session.password)
-        .execute(connection)
-        .await?;
-    Ok(opened == 1)
+        .bind(session.expires_at);
+    let statement = match session.proof {
+        Proof::Password(hash) => statement.bind(hash),
+        Proof::Identity(identity) => statement.bind(identity.issuer).bind(identity.subject),
+    };
+    Ok(statement.execute(connection).await? == 1)
 }
 
 pub(super) async fn find_session(

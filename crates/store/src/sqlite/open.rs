@@ -85,6 +85,11 @@ pub(super) const MIGRATIONS: Migrations = &[
         "users",
         include_str!("../../migrations/sqlite/0011_users.sql"),
     ),
+    (
+        12,
+        "identities",
+        include_str!("../../migrations/sqlite/0012_identities.sql"),
+    ),
 ];
 
 /// The connection that writes and those that read; in memory they are the same one.

@@ -136,13 +136,21 @@ async fn no_hot_statement_reads_a_whole_table() {
 #[tokio::test]
 async fn no_statement_of_a_page_reads_a_whole_table() {
     let store = open_memory().await;
-    let hot: [(Sql, &str); 6] = [
+    let hot: [(Sql, &str); 8] = [
         (user::FIND.into(), "users_2 (login=?)"),
         (
             user::FIND_SESSION.into(),
             "SEARCH s USING PRIMARY KEY (hash=?)",
         ),
         (user::FORGET.into(), "sessions_by_expiry"),
+        (
+            user::FIND_BY_IDENTITY.into(),
+            "SEARCH i USING PRIMARY KEY (issuer=? AND subject=?)",
+        ),
+        (
+            user::UNLINK.into(),
+            "sqlite_autoindex_identities_2 (user_id=?)",
+        ),
         (
             history::LIST_ACTIONS.into(),
             "INTEGER PRIMARY KEY (rowid<?)",

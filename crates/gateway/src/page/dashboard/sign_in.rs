@@ -8,7 +8,7 @@ use axum::{
     http::{StatusCode, header},
     response::{AppendHeaders, IntoResponse as _, Redirect, Response},
 };
-use tryon_store::{NewSession, User};
+use tryon_store::{NewSession, Proof, User};
 
 use super::super::{
     assets,
@@ -97,7 +97,7 @@ async fn try_sign_in(app: &Arc<App>, request: Request) -> Result<Response, ApiEr
     let session = NewSession {
         hash: token.hash(),
         user: user.id,
-        password: user.password.unwrap_or_default(),
+        proof: Proof::Password(user.password.unwrap_or_default()),
         expires_at: now + life,
     };
     app.guessers.refund(from);

@@ -53,6 +53,8 @@ macro_rules! conformance {
                     a_login_is_one_persons,
                     a_session_is_its_users_until_it_is_over,
                     whoever_is_shut_out_is_so_everywhere,
+                    an_identity_is_one_persons,
+                    an_identity_opens_its_users_sessions,
                     what_was_changed_is_read_backwards,
                     the_ledger_is_read_backwards,
                     what_was_used_is_added_up_by_day,

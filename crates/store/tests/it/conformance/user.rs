@@ -1,7 +1,9 @@
 use tryon_core::{
     error::JobErrorCode, id::UserId, ledger::EntryKind, limit::Limits, time::Timestamp,
 };
-use tryon_store::{Before, NewAction, NewSession, NewUser, Store, StoreError, UsageDay};
+use tryon_store::{
+    Before, Identity, NewAction, NewSession, NewUser, Proof, Store, StoreError, UsageDay,
+};
 
 use crate::fixture::{
     account_id, at, dispatch_one, error, make_account, output, prepare, ready_nodes, rich_account,
@@ -22,8 +24,15 @@ fn session(number: u8, user: u8, until: i64) -> NewSession {
     NewSession {
         hash: [number; 32],
         user: UserId::from_bytes([user; 12]),
-        password: format!("hash {user}"),
+        proof: Proof::Password(format!("hash {user}")),
         expires_at: at(until),
+    }
+}
+
+fn identity(issuer: &str, subject: &str) -> Identity {
+    Identity {
+        issuer: issuer.to_owned(),
+        subject: subject.to_owned(),
     }
 }
 
@@ -116,6 +125,66 @@ pub(super) async fn whoever_is_shut_out_is_so_everywhere(store: &dyn Store) {
     let nobody = UserId::from_bytes([9; 12]);
     assert!(!store.set_password(nobody, "another").await.unwrap());
     assert!(!store.set_user_disabled(nobody, None).await.unwrap());
+}
+
+pub(super) async fn an_identity_is_one_persons(store: &dyn Store) {
+    make_users(store).await;
+    let (anna, ben) = (user(1, "anna").id, user(2, "ben").id);
+    let link = async |issuer, subject, user| {
+        let identity = identity(issuer, subject);
+        let linked = store.link_identity(&identity, user, at(2));
+        linked.await.unwrap()
+    };
+    let login = async |issuer, subject| {
+        let found = store.find_identity(&identity(issuer, subject)).await;
+        found.unwrap().map(|user| user.login)
+    };
+    assert_eq!(login("one", "a").await, None);
+    assert!(link("one", "a", anna).await);
+    assert_eq!(login("one", "a").await.as_deref(), Some("anna"));
+    // Nobody else is that, nor is she anybody else there.
+    assert!(!link("one", "a", ben).await && !link("one", "b", anna).await);
+    assert!(!link("one", "c", UserId::from_bytes([9; 12])).await);
+    // What another provider calls so is somebody else.
+    assert_eq!(login("two", "a").await, None);
+    assert!(link("two", "a", ben).await && link("two", "b", anna).await);
+    assert_eq!(login("two", "a").await.as_deref(), Some("ben"));
+    assert_eq!(login("one", "a").await.as_deref(), Some("anna"));
+}
+
+pub(super) async fn an_identity_opens_its_users_sessions(store: &dyn Store) {
+    make_users(store).await;
+    let ben = user(2, "ben").id;
+    let open = async |number, user, subject| {
+        let session = NewSession {
+            proof: Proof::Identity(identity("one", subject)),
+            ..session(number, user, 100)
+        };
+        store.open_session(session, at(2)).await.unwrap()
+    };
+    assert!(!open(1, 2, "b").await);
+    let known = identity("one", "b");
+    let linked = store.link_identity(&known, ben, at(2));
+    assert!(linked.await.unwrap());
+    assert!(open(2, 2, "b").await);
+    assert_eq!(who(store, 2, at(3)).await.as_deref(), Some("ben"));
+    assert!(!open(3, 1, "b").await && !open(4, 2, "a").await);
+
+    store.set_user_disabled(ben, Some(at(3))).await.unwrap();
+    assert!(!open(5, 2, "b").await);
+    store.set_user_disabled(ben, None).await.unwrap();
+    assert!(open(6, 2, "b").await);
+    assert!(store.unlink_identities(ben).await.unwrap());
+    assert_eq!(who(store, 6, at(3)).await, None);
+    assert!(!open(7, 2, "b").await);
+    assert!(!store.unlink_identities(ben).await.unwrap());
+
+    assert!(store.set_operator(ben, true).await.unwrap());
+    assert!(store.find_user("ben").await.unwrap().unwrap().is_operator);
+    assert!(store.set_operator(ben, false).await.unwrap());
+    assert!(!store.find_user("ben").await.unwrap().unwrap().is_operator);
+    let nobody = UserId::from_bytes([9; 12]);
+    assert!(!store.set_operator(nobody, true).await.unwrap());
 }
 
 pub(super) async fn what_was_changed_is_read_backwards(store: &dyn Store) {
