@@ -62,6 +62,8 @@ install fashn-npm-0.11.1 npm_package fashn@0.11.1
 install prometheus-client-0.26.0 python_packages prometheus-client==0.26.0
 # What asks an API whatever its description allows, and more.
 install schemathesis-4.32.5 python_packages schemathesis==4.32.5
+# Where people sign in.
+install oidc-provider-9.13.3 npm_package oidc-provider@9.13.3
 # What tells whether everybody can use a page.
 install axe-core-4.14.1 npm_package axe-core@4.14.1
 export TRYON_TEST_CLIENTS="$PWD/$clients"
