@@ -13,6 +13,7 @@ use crate::{
     follow::Following,
     metric::Metrics,
     node_time::NodeTimes,
+    oidc::Provider,
     random::{Random, SystemRandom},
     rate::{MemoryRates, Rates},
     route::body::BodyBudget,
@@ -44,6 +45,8 @@ pub struct App {
     pub(crate) guessers: Strangers,
     /// Where passwords are hashed: apart from pictures, which do not wait for whoever guesses.
     pub(crate) vault: Darkroom,
+    /// Who else says who somebody is, where the configuration names one.
+    pub(crate) provider: Option<Box<Provider>>,
     /// How much memory the bodies of requests may take together.
     pub(crate) bodies: BodyBudget,
     /// How much memory the results of nodes may take together: apart from the former, so that
@@ -73,6 +76,7 @@ impl App {
             strangers: Strangers::new(config.limits.failures_per_minute),
             guessers: Strangers::new(GUESSES),
             vault: Darkroom::with_places(1),
+            provider: None,
             darkroom: Darkroom::default(),
             metrics: Metrics::default(),
             node_times: NodeTimes::default(),

@@ -17,7 +17,9 @@ use crate::{
     fetch::Fetcher,
     follow,
     input::Inputs,
-    listener, pace, password,
+    listener,
+    oidc::Provider,
+    pace, password,
     prepare::Preparer,
     rate::{self, RedisError},
     route, sweep, wake,
@@ -45,7 +47,7 @@ pub enum StartError {
     /// The public listener's certificate cannot be shown.
     #[error("the public listener cannot speak TLS")]
     Certificate(#[from] CertificateError),
-    /// The client for nodes and pictures cannot be built.
+    /// The client for nodes, pictures and the provider that people sign in at cannot be built.
     #[error("the HTTP client cannot be built")]
     Client(#[from] reqwest::Error),
     /// Requests cannot be counted where they are to be.
@@ -192,6 +194,7 @@ impl Gateway {
     /// The same with an app that has its own clock, randomness or count of requests.
     pub async fn start_app(listeners: Listeners, mut app: App) -> Result<Self, StartError> {
         app.config.server = listeners.server.clone();
+        app.provider = Provider::of(&app.config)?.map(Box::new);
         app.store.sync_nodes(&specs(&app.config.nodes)).await?;
         let work = Work::default();
         let fleet = Fleet::new(&app.config, work.tasks.clone(), work.stop.clone())?;

@@ -10,6 +10,7 @@
 //! | [`error`] | the one type that becomes an error answer |
 //! | [`route`] | the routes of the public listener |
 //! | `page` | what people are shown in a browser |
+//! | `oidc` | a provider that says who signs in to that |
 //! | [`fetch`] | pictures from addresses that strangers name |
 //! | `prepare` | inputs become ready for a node |
 //! | `dispatch` | samples are given to nodes, and nodes looked after |
@@ -72,6 +73,7 @@ mod input;
 pub mod listener;
 mod metric;
 mod node_time;
+mod oidc;
 mod origin;
 mod pace;
 mod page;

@@ -78,7 +78,8 @@ impl Token {
     }
 }
 
-fn is_secure(server: &ServerConfig) -> bool {
+/// Whether clients reach the pages over TLS alone.
+pub(crate) fn is_secure(server: &ServerConfig) -> bool {
     server.link_base().starts_with("https:")
 }
 

@@ -21,6 +21,7 @@ use super::{
 const GATEWAY_SOURCES: &[&str] = &[
     include_str!("../../../gateway/src/config/mod.rs"),
     include_str!("../../../gateway/src/config/section.rs"),
+    include_str!("../../../gateway/src/config/sign_in.rs"),
     include_str!("../../../gateway/src/config/database.rs"),
     include_str!("../../../gateway/src/config/task.rs"),
     include_str!("../../../core/src/limit.rs"),

@@ -111,6 +111,11 @@ pub(crate) const GATEWAY_VARIABLES: &[Variable] = &[
     ),
     variable("TRYON_CALLBACK_TOKEN", "callbacks.token", Kind::Text),
     variable("TRYON_NODE_TOKEN", "registration.node_token", Kind::Text),
+    variable(
+        "TRYON_OIDC_CLIENT_SECRET",
+        "sign_in.oidc.client_secret",
+        Kind::Text,
+    ),
 ];
 
 /// Variables, and the section of a configuration they belong to.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tryon_core::time::Seconds;
 
-use super::{DatabaseUrl, GatewayConfig, NodeConfig, TaskConfig};
+use super::{DatabaseUrl, GatewayConfig, NodeConfig, TaskConfig, sign_in};
 
 /// The least bytes of a secret that signs links.
 const SECRET_BYTES: usize = 16;
@@ -66,6 +66,28 @@ pub enum ConfigFault {
         /// Which is absent.
         key: &'static str,
     },
+    /// One of two settings that need each other.
+    #[error("`{absent}` is absent: `{given}` needs it")]
+    Half {
+        /// Which is there.
+        given: &'static str,
+        /// Which is not.
+        absent: &'static str,
+    },
+    /// Neither passwords nor a provider that people sign in at.
+    #[error(
+        "`sign_in.passwords` is off and `sign_in.oidc.issuer` absent: nobody could sign in; set one"
+    )]
+    NobodySignsIn,
+    /// A provider whose keys somebody else could tell.
+    #[error(
+        "`sign_in.oidc.issuer` is `{issuer}`, not an `https://` URL without a query, or an `http://` \
+         one of this machine"
+    )]
+    UnsafeIssuer {
+        /// What it is.
+        issuer: String,
+    },
     /// Less room for all requests than one may take.
     #[error("`limits.buffered_bytes` has to be at least {least}: one request takes as much")]
     NoRoom {
@@ -98,6 +120,7 @@ pub(super) fn find_faults(config: &GatewayConfig) -> Vec<ConfigFault> {
     };
     faults.extend(absent.map(|key| ConfigFault::HalfTls { key }));
     faults.extend(zero_faults(config));
+    faults.extend(sign_in::faults(&config.sign_in));
     faults.extend(node_faults(&config.nodes));
     for (index, task) in config.tasks.iter().enumerate() {
         faults.extend(task_faults(index, task));
@@ -144,6 +167,7 @@ fn zero_faults(config: &GatewayConfig) -> impl Iterator<Item = ConfigFault> {
         ("limits.body_timeout", limits.body_timeout),
         ("webhooks.timeout", config.webhooks.timeout),
         ("sign_in.session_life", config.sign_in.session_life),
+        ("sign_in.oidc.timeout", config.sign_in.oidc.timeout),
         ("fetch.timeout", fetch.timeout),
         ("fetch.connect_timeout", fetch.connect_timeout),
         ("fetch.read_timeout", fetch.read_timeout),

@@ -6,6 +6,7 @@
 mod database;
 mod fault;
 mod section;
+mod sign_in;
 mod task;
 
 pub use fault::ConfigFault;
@@ -16,8 +17,9 @@ pub use self::{
     database::{Database, DatabaseConfig, DatabaseUrl},
     section::{
         CallbackConfig, FetchConfig, JobConfig, LimitConfig, NodeConfig, RateConfig,
-        RegistrationConfig, SecretConfig, ServerConfig, SignInConfig, StorageConfig, WebhookConfig,
+        RegistrationConfig, SecretConfig, ServerConfig, StorageConfig, WebhookConfig,
     },
+    sign_in::{OidcConfig, SignInConfig},
     task::{TaskConfig, find_plan},
 };
 
@@ -43,7 +45,7 @@ pub struct GatewayConfig {
     pub fetch: FetchConfig,
     /// How clients are told of their jobs' ends.
     pub webhooks: WebhookConfig,
-    /// Who signs in to the pages.
+    /// Who signs in to the pages, and how.
     pub sign_in: SignInConfig,
     /// Who serves which task. The first entry that fits a request serves it; a request that none
     /// fits is refused.

@@ -224,22 +224,6 @@ impl Default for FetchConfig {
     }
 }
 
-/// `sign_in`: who signs in to the pages.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SignInConfig {
-    /// How long somebody stays signed in.
-    pub session_life: Seconds,
-}
-
-impl Default for SignInConfig {
-    fn default() -> Self {
-        Self {
-            session_life: Seconds::new(7 * 24 * 3600),
-        }
-    }
-}
-
 /// `webhooks`: how clients are told of their jobs' ends.
 ///
 /// They are sent where `fetch` lets pictures come from, and to `http:` addresses only where it

@@ -17,6 +17,8 @@ pub(super) const PAGE: u32 = 25;
 pub(super) struct Frame {
     pub(super) login: String,
     pub(super) is_operator: bool,
+    /// Whether they have a password that signs them in.
+    pub(super) has_password: bool,
     /// What its forms carry.
     pub(super) proof: String,
     /// What a form of this page that is to be done once is known by.
@@ -42,6 +44,7 @@ impl Frame {
             form: hex::encode(form),
             login: session.visitor.user.login.clone(),
             is_operator: session.visitor.user.is_operator,
+            has_password: has_password(app, session),
             proof: session.proof(),
             notice: Notice::None,
         }
@@ -50,6 +53,11 @@ impl Frame {
     pub(super) fn saying(self, notice: Notice) -> Self {
         Self { notice, ..self }
     }
+}
+
+/// Whether somebody has a password that signs them in.
+pub(super) fn has_password(app: &App, session: &Session) -> bool {
+    app.config.sign_in.passwords && session.visitor.user.password.is_some()
 }
 
 impl Session {

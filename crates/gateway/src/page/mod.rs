@@ -55,6 +55,10 @@ pub(crate) mod path {
     pub(crate) const LLMS: &str = "/llms.txt";
     /// Signing in.
     pub(crate) const SIGN_IN: &str = "/app/sign-in";
+    /// Signing in elsewhere.
+    pub(crate) const LEAVE: &str = "/app/sign-in/leave";
+    /// Where whoever signed in elsewhere comes back.
+    pub(crate) const CALLBACK: &str = "/app/sign-in/callback";
     /// How an account stands.
     pub(crate) const DASHBOARD: &str = "/app/developer";
     /// Its keys.

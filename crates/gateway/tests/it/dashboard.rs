@@ -11,17 +11,17 @@ use tryon_testkit::fake_node::Reaction;
 
 use crate::stage::{Answer, Customer, GENEROUS, TestApp, result};
 
-const PASSWORD: &str = "a password of anna";
+pub(crate) const PASSWORD: &str = "a password of anna";
 
 /// A browser, as far as cookies and forms go.
-struct Visitor<'a> {
-    app: &'a TestApp,
+pub(crate) struct Visitor<'a> {
+    pub(crate) app: &'a TestApp,
     http: Client,
     cookie: String,
 }
 
 impl<'a> Visitor<'a> {
-    fn new(app: &'a TestApp) -> Self {
+    pub(crate) fn new(app: &'a TestApp) -> Self {
         let http = Client::builder().no_proxy().redirect(Policy::none());
         Self {
             app,
@@ -31,7 +31,7 @@ impl<'a> Visitor<'a> {
     }
 
     /// Somebody who is signed in.
-    async fn signed_in(app: &'a TestApp, login: &str) -> Self {
+    pub(crate) async fn signed_in(app: &'a TestApp, login: &str) -> Self {
         let mut visitor = Self::new(app);
         let answer = visitor.sign_in(login, PASSWORD).await;
         assert_eq!(answer.status, 303, "{}", answer.text);
@@ -39,7 +39,7 @@ impl<'a> Visitor<'a> {
         visitor
     }
 
-    async fn sign_in(&self, login: &str, password: &str) -> Answer {
+    pub(crate) async fn sign_in(&self, login: &str, password: &str) -> Answer {
         let form = [
             ("login", login),
             ("password", password),
@@ -48,7 +48,7 @@ impl<'a> Visitor<'a> {
         self.send("/app/sign-in", &form).await
     }
 
-    fn keep(&mut self, answer: &Answer) {
+    pub(crate) fn keep(&mut self, answer: &Answer) {
         let cookie = answer.header("set-cookie");
         cookie
             .split(';')
@@ -57,12 +57,12 @@ impl<'a> Visitor<'a> {
             .clone_into(&mut self.cookie);
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         let request = self.http.get(self.app.url(path));
         Answer::to(request.header("cookie", &self.cookie)).await
     }
 
-    async fn send(&self, path: &str, form: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn send(&self, path: &str, form: &[(&str, &str)]) -> Answer {
         let request = self.http.post(self.app.url(path)).form(form);
         Answer::to(request.header("cookie", &self.cookie)).await
     }
@@ -75,7 +75,7 @@ impl<'a> Visitor<'a> {
     }
 
     /// Sends a form of this session's pages.
-    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let proof = self.proof().await;
         let form = [&[("proof", proof.as_str())], fields].concat();
         self.send(path, &form).await
@@ -89,7 +89,7 @@ fn refuses(answer: &Answer, status: u16) {
     assert!(answer.text.contains("That was not done"), "{}", answer.text);
 }
 
-async fn make_user(app: &TestApp, login: &str, of: &Customer, is_operator: bool) {
+pub(crate) async fn make_user(app: &TestApp, login: &str, of: &Customer, is_operator: bool) {
     let mut id = [7; 12];
     id[0] = login.as_bytes()[0];
     let user = NewUser {

@@ -23,6 +23,7 @@ mod keep;
 mod lab;
 mod limit;
 mod metric;
+mod oidc;
 mod page;
 mod rate;
 mod registration;

@@ -117,6 +117,8 @@ struct OneAccount {
     chart: Chart,
     /// Somebody whose password was made just now, and it.
     password: Option<(String, String)>,
+    /// Whether passwords sign in.
+    passwords: bool,
 }
 
 async fn find(app: &App, id: &str) -> Result<Account, ApiError> {
@@ -146,6 +148,7 @@ async fn one(
         keys: KeyRow::list(app, id).await?,
         chart: Chart::new(&used, now),
         password: None,
+        passwords: app.config.sign_in.passwords,
     })
 }
 
@@ -295,13 +298,18 @@ pub(super) async fn create_user(
     if app.store.find_user(&login).await?.is_some() {
         return refuse(&app, &by, id, taken).await;
     }
-    let (password, hash) = fresh_password(&app).await?;
+    // Where passwords do not sign in, they do by their address of mail.
+    let password = if app.config.sign_in.passwords {
+        Some(fresh_password(&app).await?)
+    } else {
+        None
+    };
     let user = NewUser {
         id: UserId::from_bytes(fresh_id(&app)),
         login: login.clone(),
         account: id,
         is_operator: fields.has("operator"),
-        password: Some(hash),
+        password: password.as_ref().map(|(_, hash)| hash.clone()),
     };
     let kind = if user.is_operator { " (operator)" } else { "" };
     let detail = format!("{login}{kind}");
@@ -309,7 +317,10 @@ pub(super) async fn create_user(
     if !app.store.create_user(user, app.clock.now()).await? {
         return refuse(&app, &by, id, taken).await;
     }
-    reveal(&app, &by, (id, login), password).await
+    match password {
+        Some((password, _)) => reveal(&app, &by, (id, login), password).await,
+        None => Ok(back(id)),
+    }
 }
 
 async fn find_user(app: &App, login: &str) -> Result<User, ApiError> {
@@ -322,6 +333,10 @@ pub(super) async fn renew_password(
     Posted { by, fields }: Posted<Operator>,
 ) -> Result<Response, ApiError> {
     let user = find_user(&app, fields.get("login")).await?;
+    if !app.config.sign_in.passwords {
+        let reason = "Passwords do not sign in here.".to_owned();
+        return refuse(&app, &by, user.account, reason).await;
+    }
     let login = user.login.clone();
     let (password, hash) = fresh_password(&app).await?;
     let account = Some(user.account);

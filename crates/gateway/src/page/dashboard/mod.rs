@@ -1,6 +1,7 @@
 //! What an account's owner sees and does: keys, jobs, credits and webhooks.
 
 mod credit;
+mod elsewhere;
 mod job;
 mod key;
 mod overview;
@@ -27,6 +28,8 @@ pub(super) fn router() -> Router<Outcomes> {
     Router::new()
         .route("/app", get(home))
         .route(path::SIGN_IN, get(sign_in::show).post(sign_in::sign_in))
+        .route(path::LEAVE, get(elsewhere::leave))
+        .route(path::CALLBACK, get(elsewhere::come_back))
         .route("/app/sign-out", post(sign_in::sign_out))
         .route(path::DASHBOARD, get(overview::show))
         .route(path::KEYS, get(key::show).post(key::create))

@@ -13,7 +13,7 @@ use tryon_store::{NewSession, Proof, User};
 use super::super::{
     assets,
     form::{Fields, query},
-    frame::{Frame, Notice},
+    frame::{Frame, Notice, has_password},
     path, render, render_as,
 };
 use crate::{
@@ -32,12 +32,19 @@ struct SignIn {
     next: String,
     login: String,
     failure: Option<String>,
+    /// Whether passwords sign in.
+    passwords: bool,
+    /// What else does.
+    provider: Option<String>,
 }
 
 impl SignIn {
-    fn new(next: &str) -> Self {
+    fn new(app: &App, next: &str) -> Self {
+        let provider = app.provider.as_ref();
         Self {
             here: path::SIGN_IN,
+            passwords: app.config.sign_in.passwords,
+            provider: provider.map(|it| it.name().to_owned()),
             next: path::ours(next).to_owned(),
             login: String::new(),
             failure: None,
@@ -53,7 +60,16 @@ pub(super) async fn show(
     if Session::find(&app, request.headers()).await?.is_some() {
         return Ok(Redirect::to(path::ours(&next)).into_response());
     }
-    Ok(render(&SignIn::new(&next)))
+    Ok(render(&SignIn::new(&app, &next)))
+}
+
+/// The page again, with why nobody is signed in.
+pub(super) fn refuse(app: &App, status: StatusCode, reason: String, next: &str) -> Response {
+    let page = SignIn {
+        failure: Some(reason),
+        ..SignIn::new(app, next)
+    };
+    render_as(status, &page)
 }
 
 pub(super) async fn sign_in(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -72,13 +88,18 @@ async fn try_sign_in(app: &Arc<App>, request: Request) -> Result<Response, ApiEr
         let page = SignIn {
             login: fields.get("login").to_owned(),
             failure: Some(reason),
-            ..SignIn::new(next)
+            ..SignIn::new(app, next)
         };
         Ok(render_as(status, &page))
     };
+    if !app.config.sign_in.passwords {
+        let reason = "Passwords do not sign in here.".to_owned();
+        return refuse(StatusCode::FORBIDDEN, reason);
+    }
     let now = app.clock.now();
     if let Err(wait) = app.guessers.charge(from, now) {
-        return refuse(StatusCode::TOO_MANY_REQUESTS, too_many(wait));
+        let reason = too_many("wrong passwords", wait);
+        return refuse(StatusCode::TOO_MANY_REQUESTS, reason);
     }
     let user = match read_login(fields.get("login")) {
         Ok(login) => app.store.find_user(&login).await?,
@@ -90,6 +111,20 @@ async fn try_sign_in(app: &Arc<App>, request: Request) -> Result<Response, ApiEr
         let reason = "There is nobody with this login and this password.".to_owned();
         return refuse(StatusCode::FORBIDDEN, reason);
     };
+    app.guessers.refund(from);
+    let proof = Proof::Password(user.password.clone().unwrap_or_default());
+    let_in(app, before, (user, proof), next).await
+}
+
+/// Opens a session of this user, and leads on. Whoever was signed in in this browser before is not
+/// any more: no session becomes somebody else's.
+pub(super) async fn let_in(
+    app: &App,
+    before: Option<Session>,
+    (user, proof): (User, Proof),
+    next: &str,
+) -> Result<Response, ApiError> {
+    let now = app.clock.now();
     let (token, life) = (
         Token::generate(app),
         app.config.sign_in.session_life.duration(),
@@ -97,18 +132,15 @@ async fn try_sign_in(app: &Arc<App>, request: Request) -> Result<Response, ApiEr
     let session = NewSession {
         hash: token.hash(),
         user: user.id,
-        proof: Proof::Password(user.password.unwrap_or_default()),
+        proof,
         expires_at: now + life,
     };
-    app.guessers.refund(from);
     if let Some(before) = before {
         app.store.close_session(&before.token.hash()).await?;
     }
     if !app.store.open_session(session, now).await? {
-        return refuse(
-            StatusCode::FORBIDDEN,
-            "You may not sign in any more.".to_owned(),
-        );
+        let reason = "You may not sign in any more.".to_owned();
+        return Ok(refuse(app, StatusCode::FORBIDDEN, reason, next));
     }
     tracing::info!(user = %user.login, "signed in");
     let cookie = Token::set_cookie(Some((&token, life)), &app.config.server);
@@ -116,9 +148,9 @@ async fn try_sign_in(app: &Arc<App>, request: Request) -> Result<Response, ApiEr
     Ok((head, Redirect::to(next)).into_response())
 }
 
-fn too_many(wait: Duration) -> String {
+pub(super) fn too_many(what: &str, wait: Duration) -> String {
     let seconds = wait.as_secs() + 1;
-    format!("Too many wrong passwords came from here. Try again in {seconds} s.")
+    format!("Too many {what} came from here. Try again in {seconds} s.")
 }
 
 /// The user, if this is their password. It takes as long where there is no such user.
@@ -156,8 +188,20 @@ fn own_password(app: &App, session: &Session, notice: Notice) -> OwnPassword {
     }
 }
 
-pub(super) async fn show_password(State(app): State<Arc<App>>, session: Session) -> Response {
-    render(&own_password(&app, &session, Notice::None))
+/// Somebody has one, and it signs them in.
+fn check_password(app: &App, session: &Session) -> Result<(), ApiError> {
+    if has_password(app, session) {
+        return Ok(());
+    }
+    Err(ApiError::not_found("you sign in without a password"))
+}
+
+pub(super) async fn show_password(
+    State(app): State<Arc<App>>,
+    session: Session,
+) -> Result<Response, ApiError> {
+    check_password(&app, &session)?;
+    Ok(render(&own_password(&app, &session, Notice::None)))
 }
 
 pub(super) async fn change_password(
@@ -165,6 +209,7 @@ pub(super) async fn change_password(
     Network(from): Network,
     Posted { by, fields }: Posted,
 ) -> Result<Response, ApiError> {
+    check_password(&app, &by)?;
     let refuse = |reason: String| {
         let page = own_password(&app, &by, Notice::Failed(reason));
         Ok(render_as(StatusCode::BAD_REQUEST, &page))
@@ -175,7 +220,7 @@ pub(super) async fn change_password(
     };
     // Whoever has a session only is not to find the password.
     if let Err(wait) = app.guessers.charge(from, app.clock.now()) {
-        return refuse(too_many(wait));
+        return refuse(too_many("wrong passwords", wait));
     }
     let user = Some(by.visitor.user.clone());
     let Some(user) = check(&app, user, fields.exactly("old")).await? else {
