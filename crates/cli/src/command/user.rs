@@ -12,6 +12,10 @@ use crate::failure::Failure;
 #[derive(Debug, Subcommand)]
 pub(crate) enum UserCommand {
     /// Let somebody sign in and print their password: it cannot be shown again
+    #[command(
+        after_help = "Where people sign in with OpenID Connect, the login is the address of mail that the \
+                      provider says is theirs."
+    )]
     Create {
         /// What they sign in with, such as an address of mail
         login: String,
@@ -21,11 +25,20 @@ pub(crate) enum UserCommand {
         /// Whether they look after the platform, and so after every account
         #[arg(long)]
         operator: bool,
+        /// Give them no password: they sign in with OpenID Connect
+        #[arg(long)]
+        no_password: bool,
     },
     /// List everybody
     List,
     /// Give somebody a new password and print it; they are signed out everywhere
     Password {
+        /// Their login
+        login: String,
+    },
+    /// Forget what a provider of OpenID Connect calls somebody, who is signed out everywhere: whoever
+    /// has their address of mail there is them, the next time
+    Unlink {
         /// Their login
         login: String,
     },
@@ -48,8 +61,13 @@ pub(crate) async fn run(command: &UserCommand, store: &dyn Store) -> Result<(), 
             login,
             account,
             operator,
+            no_password,
         } => {
-            println!("{}", create(login, *account, *operator, store).await?);
+            let password = (!no_password).then(|| Password::generate(&mut rand::rng()));
+            create(login, *account, (*operator, password.as_ref()), store).await?;
+            if let Some(password) = password {
+                println!("{}", password.into_string());
+            }
             Ok(())
         }
         UserCommand::List => list(store).await,
@@ -58,28 +76,28 @@ pub(crate) async fn run(command: &UserCommand, store: &dyn Store) -> Result<(), 
             println!("{}", renew(user, store).await?);
             Ok(())
         }
+        UserCommand::Unlink { login } => unlink(login, store).await,
         UserCommand::Disable { login } => set_disabled(login, true, store).await,
         UserCommand::Enable { login } => set_disabled(login, false, store).await,
     }
 }
 
-/// Makes somebody known and returns their password, which is kept nowhere.
+/// Makes somebody known. Of their password, if they have one, nothing but its hash is kept.
 async fn create(
     login: &str,
     account: AccountId,
-    is_operator: bool,
+    (is_operator, password): (bool, Option<&Password>),
     store: &dyn Store,
-) -> Result<String, Failure> {
+) -> Result<(), Failure> {
     let login = read_login(login).map_err(|error| {
         Failure::from_error("this is no login", &error).hint("an address of mail is one")
     })?;
-    let password = Password::generate(&mut rand::rng());
     let user = NewUser {
         id: UserId::from_bytes(fresh_id()),
         login: login.clone(),
         account,
         is_operator,
-        password: Some(password.hash()),
+        password: password.map(Password::hash),
     };
     if store
         .find_account(account)
@@ -110,7 +128,7 @@ async fn create(
     )
     .await?;
     if store.create_user(user, now()).await.map_err(store_failed)? {
-        return Ok(password.into_string());
+        return Ok(());
     }
     Err(taken())
 }
@@ -149,10 +167,20 @@ pub(crate) async fn first(
     account: AccountId,
     store: &dyn Store,
 ) -> Result<String, Failure> {
-    match store.find_user(login).await.map_err(store_failed)? {
-        Some(user) => renew(user, store).await,
-        None => create(login, account, true, store).await,
+    if let Some(user) = store.find_user(login).await.map_err(store_failed)? {
+        return renew(user, store).await;
     }
+    let password = Password::generate(&mut rand::rng());
+    create(login, account, (true, Some(&password)), store).await?;
+    Ok(password.into_string())
+}
+
+async fn unlink(login: &str, store: &dyn Store) -> Result<(), Failure> {
+    let user = find(login, store).await?;
+    note(store, Some(user.account), "user.unlink", user.login).await?;
+    let unlinked = store.unlink_identities(user.id).await;
+    unlinked.map_err(store_failed)?;
+    Ok(())
 }
 
 async fn set_disabled(login: &str, disabled: bool, store: &dyn Store) -> Result<(), Failure> {

@@ -19,6 +19,7 @@ use thirtyfour::{
     WebElement,
     prelude::{ElementQueryable as _, ElementWaitable as _},
 };
+use tryon_testkit::oidc::{CLIENT, CLIENT_SECRET, OidcProvider};
 
 use crate::{
     clients::client,
@@ -246,6 +247,11 @@ impl Browser {
     /// Checks that since it was asked last nothing went wrong in the browser, and nothing was asked
     /// of anybody but this origin.
     async fn check_logs(&self, origin: &str) {
+        self.check_logs_of(&[origin]).await;
+    }
+
+    /// The same, of these origins.
+    async fn check_logs_of(&self, origins: &[&str]) {
         let said = self.driver.browser_log().await.unwrap();
         assert!(said.is_empty(), "{said:#?}");
         let events = self.driver.get_log("performance").await.unwrap();
@@ -261,9 +267,8 @@ impl Browser {
             .collect();
         assert!(!asked.is_empty(), "requests are seen");
         let own = |url: &String| {
-            [origin, "data:", "blob:"]
-                .iter()
-                .any(|it| url.starts_with(it))
+            let inline = ["data:", "blob:"];
+            origins.iter().chain(&inline).any(|it| url.starts_with(it))
         };
         let others: Vec<_> = asked.iter().filter(|url| !own(url)).collect();
         assert!(others.is_empty(), "{others:?}");
@@ -356,6 +361,55 @@ async fn a_key_is_made_used_and_revoked() {
     browser.see(".figures").await;
     browser.click(".who .link").await;
     browser.see("#password").await;
+    browser.check_logs(&stage.url).await;
+    browser.end().await;
+}
+
+/// Somebody who never had a password here.
+#[tokio::test]
+async fn somebody_signs_in_at_a_provider_and_out_here() {
+    let provider = OidcProvider::start_thin();
+    let issuer = provider.issuer();
+    let stage = Stage::start_with(Some(&format!(
+        "gateway: {{sign_in: {{passwords: false, oidc: {{issuer: '{issuer}', client_id: {CLIENT}, \
+         client_secret: '{CLIENT_SECRET}', name: Example & Co}}}}}}"
+    )));
+    let own = |args: &[&str]| run(stage.folder.path(), args).trim().to_owned();
+    let account = own(&["account", "create", "shop"]);
+    let login = "anna@shop.example";
+    let made = ["user", "create", login, "--account", &account, "--operator"];
+    assert_eq!(own(&[&made[..], &["--no-password"]].concat()), "");
+
+    let browser = Browser::start().await;
+    browser
+        .check_page(&stage, "/app/sign-in", "sign-in-provider")
+        .await;
+    browser.resize(1280, 1000).await;
+    let there = async || {
+        browser
+            .wait_for_text("#provider", "Sign in with Example & Co")
+            .await;
+        browser.click("#provider").await;
+    };
+    browser.open(&stage, "/admin/accounts").await;
+    there().await;
+    browser.fill("#who", login).await;
+    browser.click("#go").await;
+    browser.wait_for_text(".who .note", login).await;
+    browser.wait_for_text("h1", "Accounts").await;
+    browser.check_access("signed in by a provider").await;
+    browser.check_logs_of(&[&stage.url, issuer]).await;
+
+    browser.click(".who .link").await;
+    browser.see("#provider").await;
+    browser.open(&stage, "/app/developer").await;
+    // The provider goes on knowing who it is.
+    there().await;
+    browser.see(".figures").await;
+    browser.check_logs_of(&[&stage.url, issuer]).await;
+    own(&["user", "unlink", login]);
+    browser.open(&stage, "/app/developer").await;
+    browser.see("#provider").await;
     browser.check_logs(&stage.url).await;
     browser.end().await;
 }
