@@ -10,9 +10,13 @@
 //! | [`model`] | models by name, and pulling them from a hub |
 //! | [`memory`] | how memory is given back |
 //! | [`failure`] | `error:`, then `hint:` |
+//! | [`output`] | what is printed, also to who stops reading |
 //!
 //! Commands end with 0 when they did what they were told, with 1 when they failed, with 2 when
 //! they were not understood, and with 130 when a second Ctrl-C cut a shutdown short.
+
+#[macro_use]
+mod output;
 
 mod client;
 mod command;
@@ -28,7 +32,7 @@ mod secret_file;
 mod signal;
 mod telemetry;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
@@ -119,7 +123,8 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            anstream::eprintln!("{failure}");
+            // A reader that is gone does not change how a command ended.
+            let _ = writeln!(anstream::stderr(), "{failure}");
             ExitCode::FAILURE
         }
     }
@@ -165,7 +170,7 @@ async fn run_async(cli: Cli) -> Result<(), Failure> {
     let format = cli.log_format;
     let source = || Source::read(cli.config.as_deref());
     match cli.command {
-        Command::Serve(args) => serve::run(args, source()?, &cli.data, format).await,
+        Command::Serve(args) => Box::pin(serve::run(args, source()?, &cli.data, format)).await,
         Command::Gateway(args) => gateway::run(args, source()?, format).await,
         Command::Node(args) => node::run(args, source()?, format).await,
         Command::Submit(args) => submit::run(&args).await,

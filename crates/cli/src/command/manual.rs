@@ -1,6 +1,6 @@
 //! `tryon completions` and `tryon man`: the commands as shells and `man` know them.
 
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Command};
 use clap_complete::Shell;
@@ -23,7 +23,9 @@ pub(crate) struct ManArgs {
 
 /// Prints what has a shell complete these commands.
 pub(crate) fn complete(args: &CompletionsArgs, mut command: Command) {
-    clap_complete::generate(args.shell, &mut command, "tryon", &mut io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, "tryon", &mut script);
+    print!("{}", String::from_utf8_lossy(&script));
 }
 
 /// Writes a page for each command.

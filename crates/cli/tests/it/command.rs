@@ -1,5 +1,7 @@
 //! Commands that need no running service.
 
+use std::process::Stdio;
+
 use tryon_testkit::{postgres::PostgresServer, redis::Redis};
 
 use crate::process::{errors, example, fail, run, tryon};
@@ -303,4 +305,28 @@ fn the_doctor_says_what_runs_here_and_leaves_nothing_behind() {
         said.contains("qwen-image-edit-2511` is not installed"),
         "{said}"
     );
+}
+
+/// As of `tryon doctor | head -1`, where `head` is even gone before the first line.
+#[test]
+fn a_reader_that_has_seen_enough_ends_a_command_quietly() {
+    let folder = tempfile::tempdir().unwrap();
+    let commands: [&[&str]; 4] = [
+        &["doctor"],
+        &["reference"],
+        &["completions", "bash"],
+        &["account", "create", "shop"],
+    ];
+    for args in commands {
+        let mut child = tryon(folder.path())
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(errors(&output), "", "{args:?}");
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+    }
 }
