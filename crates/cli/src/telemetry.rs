@@ -1,10 +1,24 @@
-//! Logs: to standard error, for humans or as JSON.
+//! Logs, to standard error, for humans or as JSON; and traces, to a collector.
 
-use std::io::IsTerminal as _;
+use std::{fmt::Result as Written, io::IsTerminal as _, time::Duration};
 
-use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt, prelude::*};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::{
+    EnvFilter,
+    filter::LevelFilter,
+    fmt::{
+        self, FmtContext, FormatEvent, FormatFields,
+        format::{Json, Writer},
+    },
+    prelude::*,
+    registry::LookupSpan,
+};
+use tryon_trace::{Service, TraceContext, Traces, TracesConfig};
 
 use crate::failure::Failure;
+
+/// How long the collector may take for the last spans of a process that ends.
+const FLUSH: Duration = Duration::from_secs(5);
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -41,12 +55,56 @@ pub(crate) fn start(level: &str, format: Format) -> Result<(), Failure> {
             .with(
                 fmt::layer()
                     .json()
-                    .flatten_event(true)
+                    .event_format(InTrace(fmt::format().json().flatten_event(true)))
                     .with_writer(std::io::stderr),
             )
             .try_init(),
     };
     Ok(())
+}
+
+/// JSON lines that name the trace they are a part of.
+struct InTrace(fmt::format::Format<Json>);
+
+impl<S, N> FormatEvent<S, N> for InTrace
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> Written {
+        let Some(trace) = TraceContext::current() else {
+            return self.0.format_event(context, writer, event);
+        };
+        let mut line = String::new();
+        self.0
+            .format_event(context, Writer::new(&mut line), event)?;
+        let (trace_id, span_id) = (trace.trace_id(), trace.span_id());
+        write!(
+            writer,
+            r#"{{"trace_id":"{trace_id}","span_id":"{span_id}","#
+        )?;
+        writer.write_str(line.trim_start_matches('{'))
+    }
+}
+
+/// Starts sending traces of `service` to where `config` says, if it does.
+pub(crate) fn trace(config: &TracesConfig, service: Service<'_>) -> Result<Traces, Failure> {
+    tryon_trace::start(config, service).map_err(|error| {
+        Failure::from_error("nothing can be traced", &error).hint(
+            "docs/configuration.md lists what `traces` takes; without `traces.endpoint` nothing is \
+             traced",
+        )
+    })
+}
+
+/// Sends the last of them.
+pub(crate) async fn end_traces(traces: Traces) {
+    traces.stop(FLUSH).await;
 }
 
 fn filter(text: &str) -> Result<EnvFilter, Failure> {

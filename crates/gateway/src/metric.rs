@@ -84,6 +84,20 @@ pub(crate) enum ResultOutcome {
     PassedOver,
 }
 
+impl ResultOutcome {
+    /// Every one of them.
+    const ALL: [Self; 3] = [Self::Delivered, Self::Failed, Self::PassedOver];
+
+    /// Its name.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::PassedOver => "passed-over",
+        }
+    }
+}
+
 /// A family of histograms of seconds: answers take milliseconds, pictures minutes.
 fn seconds<L: Clone + std::hash::Hash + Eq>() -> Family<L, Histogram, fn() -> Histogram> {
     Family::new_with_constructor(|| {
@@ -95,7 +109,7 @@ fn seconds<L: Clone + std::hash::Hash + Eq>() -> Family<L, Histogram, fn() -> Hi
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self {
+        let metrics = Self {
             requests: Family::default(),
             latencies: seconds(),
             waits: seconds(),
@@ -103,11 +117,33 @@ impl Default for Metrics {
             failures: Family::default(),
             webhooks: Family::default(),
             results: Family::default(),
-        }
+        };
+        metrics.begin();
+        metrics
     }
 }
 
 impl Metrics {
+    /// Has everything be 0 whose labels are known before: a rate needs a number to grow from.
+    fn begin(&self) {
+        for provider in Provider::ALL {
+            drop(self.waits.get_or_create(&labels(*provider)));
+            drop(self.inferences.get_or_create(&labels(*provider)));
+            for error in JobErrorCode::ALL {
+                drop(self.failures.get_or_create(&FailureLabels {
+                    provider: provider.as_str(),
+                    error: error.as_str(),
+                }));
+            }
+        }
+        for outcome in VERDICTS {
+            drop(self.webhooks.get_or_create(&OutcomeLabels { outcome }));
+        }
+        for outcome in ResultOutcome::ALL.map(ResultOutcome::as_str) {
+            drop(self.results.get_or_create(&OutcomeLabels { outcome }));
+        }
+    }
+
     /// Counts an answer. The route is as it is written, without what was asked for in it.
     pub(crate) fn count_answer(&self, route: &str, method: &str, status: u16, took: Duration) {
         let route = route.to_owned();
@@ -144,12 +180,7 @@ impl Metrics {
 
     /// Counts a try of a webhook.
     pub(crate) fn count_webhook(&self, verdict: WebhookVerdict) {
-        let outcome = match verdict {
-            WebhookVerdict::Delivered => "delivered",
-            WebhookVerdict::Again(_) => "again",
-            WebhookVerdict::Failed => "failed",
-            WebhookVerdict::Gone => "gone",
-        };
+        let outcome = name(verdict);
         self.webhooks
             .get_or_create(&OutcomeLabels { outcome })
             .inc();
@@ -157,11 +188,7 @@ impl Metrics {
 
     /// Counts a result that a node reported.
     pub(crate) fn count_result(&self, outcome: ResultOutcome) {
-        let outcome = match outcome {
-            ResultOutcome::Delivered => "delivered",
-            ResultOutcome::Failed => "failed",
-            ResultOutcome::PassedOver => "passed-over",
-        };
+        let outcome = outcome.as_str();
         self.results.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
@@ -172,6 +199,7 @@ impl Metrics {
         register_queues(&mut registry, moment);
         register_nodes(&mut registry, moment);
         register_credits(&mut registry, &moment.credits);
+        register_spans(&mut registry);
         let followed = Gauge::<i64>::default();
         followed.set(count(moment.followed));
         registry.register(
@@ -220,6 +248,30 @@ impl Metrics {
         let text = "Results that nodes reported";
         registry.register("results", text, self.results.clone());
     }
+}
+
+/// What becomes of a try of a webhook.
+const VERDICTS: [&str; 4] = ["delivered", "again", "failed", "gone"];
+
+/// A verdict's name: one of [`VERDICTS`].
+pub(crate) const fn name(verdict: WebhookVerdict) -> &'static str {
+    match verdict {
+        WebhookVerdict::Delivered => "delivered",
+        WebhookVerdict::Again(_) => "again",
+        WebhookVerdict::Failed => "failed",
+        WebhookVerdict::Gone => "gone",
+    }
+}
+
+/// What became of this process's spans.
+fn register_spans(registry: &mut Registry) {
+    let spans = Family::<OutcomeLabels, Counter>::default();
+    for (outcome, count) in tryon_trace::counts().by_name() {
+        let labels = OutcomeLabels { outcome };
+        spans.get_or_create(&labels).inc_by(count);
+    }
+    let text = "Spans of traces that were sent, or lost";
+    registry.register("trace_spans", text, spans);
 }
 
 fn register_queues(registry: &mut Registry, moment: &Moment) {
@@ -282,7 +334,7 @@ fn count(number: impl TryInto<i64>) -> i64 {
 }
 
 /// A client can send whatever method it likes, and must not make a series of each.
-fn known(method: &str) -> &'static str {
+pub(crate) fn known(method: &str) -> &'static str {
     let known = ["GET", "HEAD", "POST", "DELETE", "OPTIONS"];
     known
         .into_iter()

@@ -1,19 +1,26 @@
 //! What is counted, as JSON and in the exposition format.
 
 use std::{
+    collections::BTreeSet,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text::encode},
+    metrics::{
+        TypedMetric as _, counter::Counter, family::Family, gauge::Gauge, histogram::Histogram,
+    },
     registry::{Registry, Unit},
 };
 use tryon_api::node::MetricsSummary;
 use tryon_core::error::JobErrorCode;
 
-use crate::gpu::Readings;
+use crate::{gpu::Readings, refusal::Refusal};
+
+/// What becomes of an offer of a result.
+const OFFERS: [&str; 3] = ["received", "failed", "given_up"];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ErrorLabels {
@@ -27,6 +34,11 @@ struct RefusalLabels {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DeliveryLabels {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SpanLabels {
     outcome: &'static str,
 }
 
@@ -78,7 +90,22 @@ impl Metrics {
         };
         metrics.register_counts();
         metrics.register_gauges();
+        metrics.begin();
         metrics
+    }
+
+    /// Has everything be 0 whose labels are known before: a rate needs a number to grow from.
+    fn begin(&self) {
+        for name in JobErrorCode::ALL {
+            let error_name = name.as_str();
+            drop(self.errors.get_or_create(&ErrorLabels { error_name }));
+        }
+        for reason in Refusal::NAMES {
+            drop(self.refusals.get_or_create(&RefusalLabels { reason }));
+        }
+        for outcome in OFFERS {
+            drop(self.deliveries.get_or_create(&DeliveryLabels { outcome }));
+        }
     }
 
     fn register_counts(&mut self) {
@@ -94,6 +121,7 @@ impl Metrics {
         registry.register("tryon_node_refusals", text, self.refusals.clone());
         let text = "Offers of results to their receiver";
         registry.register("tryon_node_deliveries", text, self.deliveries.clone());
+        registry.register_collector(Box::new(Spans));
     }
 
     fn register_gauges(&mut self) {
@@ -151,7 +179,7 @@ impl Metrics {
         self.refusals.get_or_create(&RefusalLabels { reason }).inc();
     }
 
-    /// Counts an offer of a result: `received`, `failed` or `given_up`.
+    /// Counts an offer of a result: one of [`OFFERS`].
     pub(crate) fn count_delivery(&self, outcome: &'static str) {
         self.deliveries
             .get_or_create(&DeliveryLabels { outcome })
@@ -186,7 +214,7 @@ impl Metrics {
             .sum()
     }
 
-    /// All of it in the exposition format.
+    /// All of it in the format of `OpenMetrics`.
     pub(crate) fn expose(&self, moment: &Moment, gpu: &Readings) -> String {
         set(&self.hot, u64::from(moment.hot));
         set(&self.busy, u64::from(moment.busy));
@@ -198,6 +226,47 @@ impl Metrics {
         encode(&mut text, &self.registry).expect("BUG: writing to a string does not fail");
         text
     }
+}
+
+/// What became of this process's spans, which are counted elsewhere.
+#[derive(Debug)]
+struct Spans;
+
+impl Collector for Spans {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let spans = Family::<SpanLabels, Counter>::default();
+        for (outcome, count) in tryon_trace::counts().by_name() {
+            spans.get_or_create(&SpanLabels { outcome }).inc_by(count);
+        }
+        let text = "Spans of traces that were sent, or lost.";
+        let kind = Family::<SpanLabels, Counter>::TYPE;
+        let described = encoder.encode_descriptor("tryon_node_trace_spans", text, None, kind)?;
+        spans.encode(described)
+    }
+}
+
+/// The same text in the older format, in which a counter is called by its whole name everywhere and
+/// nothing is said of units and of the end.
+pub(crate) fn to_older_format(text: &str) -> String {
+    let counter = |line: &str| {
+        let name = line.strip_prefix("# TYPE ")?.strip_suffix(" counter")?;
+        Some(name.to_owned())
+    };
+    let counters: BTreeSet<_> = text.lines().filter_map(counter).collect();
+    let mut older = String::with_capacity(text.len());
+    for line in text.lines() {
+        let described = line.strip_prefix("# HELP ").map(|rest| ("# HELP ", rest));
+        let described = described.or_else(|| Some(("# TYPE ", line.strip_prefix("# TYPE ")?)));
+        let described = described.and_then(|(head, rest)| Some((head, rest.split_once(' ')?)));
+        match described {
+            Some((head, (name, rest))) if counters.contains(name) => {
+                older.extend([head, name, "_total ", rest, "\n"]);
+            }
+            None if line.starts_with('#') => {}
+            _ => older.extend([line, "\n"]),
+        }
+    }
+    older
 }
 
 fn set(gauge: &Gauge, value: u64) {

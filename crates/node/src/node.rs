@@ -195,6 +195,7 @@ impl App {
                 head,
                 outcome,
                 ended_at: clock::now(),
+                trace: record.trace,
             };
             self.send_off(document, bytes::Bytes::new()).await;
         }

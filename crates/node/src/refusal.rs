@@ -92,7 +92,20 @@ impl Refusal {
         }
     }
 
-    /// A short name for logs and metrics.
+    /// Every short name.
+    pub(crate) const NAMES: [&str; 9] = [
+        "unauthorized",
+        "not_loaded",
+        "stopping",
+        "spool",
+        "busy",
+        "upload",
+        "invalid",
+        "failed",
+        "not_found",
+    ];
+
+    /// A short name for logs and metrics: one of [`Self::NAMES`].
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Unauthorized => "unauthorized",

@@ -13,7 +13,8 @@ use tokio::{sync::oneshot, task::spawn_blocking};
 use tracing::Instrument;
 use tryon_api::{callback::ResultError, node::Accepted};
 use tryon_core::task::OutputFormat;
-use tryon_engine::{Output, Request, supervisor::RunError};
+use tryon_engine::{Output, Request, Step, supervisor::RunError};
+use tryon_trace::{Kind, Span, TraceContext, Traced as _};
 
 use crate::{
     app::App,
@@ -52,6 +53,29 @@ impl Running {
             }
         })
     }
+}
+
+/// The device's part of a job.
+fn begin_span(request: &Request) -> Span {
+    let span = Span::new("inference", Kind::Internal);
+    span.set("tryon.provider", request.provider.as_str());
+    span.set("tryon.task", request.options.task.as_str());
+    span.set("tryon.steps", i64::from(request.options.steps));
+    span
+}
+
+/// Before the first one the inputs were encoded, and after the last one the picture is decoded: steps
+/// are what an engine tells.
+fn note_step(span: &Span, step: Step) {
+    let (done, total) = (i64::from(step.done), i64::from(step.total));
+    span.event("step", [("tryon.step", done), ("tryon.steps", total)]);
+}
+
+fn end_span(span: &Span, result: &Result<Output, RunError>) {
+    if let Err(error) = result {
+        span.fail(ending::to_error(error).error_name.as_str());
+    }
+    span.end();
 }
 
 impl App {
@@ -99,7 +123,7 @@ impl App {
         let span = tracing::info_span!("job", job_id = record.job_id, provider = record.provider);
         let app = Arc::clone(self);
         let finish = async move { app.finish(record, running, job.format).await };
-        self.jobs.spawn(finish.instrument(span));
+        self.jobs.spawn(finish.traced_here().instrument(span));
         Ok(())
     }
 
@@ -112,6 +136,7 @@ impl App {
             provider: job.request.provider.to_string(),
             model_version: description.model_version,
             accepted_at: clock::now(),
+            trace: TraceContext::current().map(|context| context.to_string()),
         };
         let spool = Arc::clone(&self.spool);
         let written = spawn_blocking(move || spool.record(&record).map(|()| record)).await;
@@ -143,8 +168,10 @@ impl App {
     ) -> Result<Running, Refusal> {
         let occupant = permit.occupant();
         occupant.begin(request.options.steps);
-        let watcher = occupant.clone();
+        let span = Arc::new(begin_span(&request));
+        let (watcher, stepping) = (occupant.clone(), Arc::clone(&span));
         let on_step = Box::new(move |step| {
+            note_step(&stepping, step);
             watcher.step(step);
             if let Some(teller) = &teller {
                 teller.tell(step);
@@ -153,6 +180,7 @@ impl App {
         let (tell_end, ended) = oneshot::channel();
         let on_end = Box::new(move |result: Result<Output, RunError>| {
             let took = permit.release(result.is_ok());
+            end_span(&span, &result);
             // Nobody waits for a run whose client is gone.
             let _ = tell_end.send(Ended { result, took });
         });
@@ -184,6 +212,7 @@ impl App {
             head,
             outcome,
             ended_at: clock::now(),
+            trace: record.trace,
         };
         self.send_off(document, picture).await;
     }
@@ -197,10 +226,12 @@ impl App {
         let took = ended.took;
         let result = match ended.result {
             Ok(output) => {
+                let span = Span::new("encode", Kind::Internal);
                 let encoded = self
                     .dark_room
                     .work(move || ending::encode(&output, format))
                     .await;
+                drop(span);
                 encoded.unwrap_or_else(|| Err(ending::encoder_failed()))
             }
             Err(RunError::Crashed { .. }) if self.abandoned.load(Ordering::Relaxed) => {
@@ -233,6 +264,7 @@ impl App {
             tracing::warn!("there is no result callback: the result is discarded");
             return self.discard(job_id).await;
         }
+        let span = Span::of(document.find_trace().as_ref(), "spool", Kind::Producer);
         let spool = Arc::clone(&self.spool);
         let written = spawn_blocking(move || {
             let written = spool.keep(&document, &picture);
@@ -240,6 +272,10 @@ impl App {
         });
         let (written, document, picture) =
             written.await.expect("BUG: writing a result does not panic");
+        if written.is_err() {
+            span.fail("not written");
+        }
+        drop(span);
         failpoint::reach("node::after-spool").await;
         self.courier.take(match written {
             Ok(()) => Parcel::Spooled { job_id },

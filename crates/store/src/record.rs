@@ -197,6 +197,8 @@ pub struct NewJob {
     pub end_user: Option<[u8; 32]>,
     /// How long its outputs are kept.
     pub retention: Retention,
+    /// Where its trace goes on, if it has one.
+    pub trace: Option<String>,
 }
 
 /// A job as its owner sees it.
@@ -228,6 +230,8 @@ pub struct Job {
     pub retention: Retention,
     /// When its outputs were erased.
     pub outputs_erased_at: Option<Timestamp>,
+    /// Where its trace goes on, if it has one.
+    pub trace: Option<String>,
 }
 
 /// A sample as its job's owner sees it.
@@ -277,6 +281,8 @@ pub struct Preparation {
     pub plan: Plan,
     /// When it must have ended.
     pub deadline: Timestamp,
+    /// Where its trace goes on, if it has one.
+    pub trace: Option<String>,
 }
 
 /// A sample that was given to a node in the same transaction.
@@ -296,8 +302,12 @@ pub struct Assignment {
     pub inputs: Pair<String>,
     /// The sample's seed.
     pub seed: u64,
+    /// Since when it waited for a node.
+    pub due_at: Timestamp,
     /// When the job must have ended.
     pub deadline: Timestamp,
+    /// Where the job's trace goes on, if it has one.
+    pub trace: Option<String>,
 }
 
 /// An attempt whose lease ran out.

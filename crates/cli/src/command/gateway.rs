@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use clap::Args;
+use tryon_trace::Service;
 
 use crate::{
     config::{Source, load_gateway, warn_of_links},
@@ -23,6 +24,9 @@ pub(crate) struct GatewayArgs {
     /// What clients call it, where a proxy stands in front
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// The base URL of a collector of traces, which takes OTLP over HTTP
+    #[arg(long, value_name = "URL")]
+    traces_endpoint: Option<String>,
 }
 
 /// Serves until it is told to stop.
@@ -34,7 +38,11 @@ pub(crate) async fn run(
     let source = source
         .flag("server.host", args.host)
         .flag("server.port", args.port)
-        .flag("server.public_url", args.public_url);
+        .flag("server.public_url", args.public_url)
+        .traces_flag(
+            ["traces.endpoint", "traces.exact_endpoint"],
+            args.traces_endpoint,
+        );
     let config = load_gateway(&source)?;
     telemetry::start(&telemetry::level_or("info"), format)?;
     let faults = config.faults();
@@ -42,6 +50,12 @@ pub(crate) async fn run(
         return Err(Failure::from_faults(&faults));
     }
     warn_of_links(&config.server);
+    let service = Service {
+        name: "tryon-gateway",
+        version: env!("CARGO_PKG_VERSION"),
+        instance: None,
+    };
+    let traces = telemetry::trace(&config.traces, service)?;
     let stop = signal::wait_for_stop();
     let store = open_store(&config).await?;
     let scheme = config.server.scheme();
@@ -51,5 +65,6 @@ pub(crate) async fn run(
     stop.await;
     gateway.shutdown().await;
     store.close().await;
+    telemetry::end_traces(traces).await;
     Ok(())
 }

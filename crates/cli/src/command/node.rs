@@ -2,6 +2,7 @@
 
 use clap::Args;
 use tryon_engine::supervisor::Supervisor;
+use tryon_trace::Service;
 
 use crate::{
     config::{Source, load_node},
@@ -26,6 +27,9 @@ pub(crate) struct NodeArgs {
     /// Which engine to load: `auto`, `preview`, `qwen` or `lightxv`
     #[arg(long, value_name = "NAME")]
     model_type: Option<String>,
+    /// The base URL of a collector of traces, which takes OTLP over HTTP
+    #[arg(long, value_name = "URL")]
+    traces_endpoint: Option<String>,
 }
 
 /// Serves until it is told to stop.
@@ -38,13 +42,23 @@ pub(crate) async fn run(
         .flag("server.host", args.host)
         .flag("server.port", args.port)
         .flag("server.node_id", args.node_id)
-        .flag("model.model_type", args.model_type);
+        .flag("model.model_type", args.model_type)
+        .traces_flag(
+            ["traces.endpoint", "traces.exact_endpoint"],
+            args.traces_endpoint,
+        );
     let mut config = load_node(&source)?;
     telemetry::start(&config.logging.level, format)?;
     let faults = config.faults();
     if !faults.is_empty() {
         return Err(Failure::from_faults(&faults));
     }
+    let service = Service {
+        name: "tryon-node",
+        version: env!("CARGO_PKG_VERSION"),
+        instance: Some(&config.server.node_id),
+    };
+    let traces = telemetry::trace(&config.traces, service)?;
     let stop = signal::wait_for_stop();
     let engine = EngineName::choose(config.model.model_type.find_provider());
     config.model.model_type = engine.provider().into();
@@ -55,5 +69,6 @@ pub(crate) async fn run(
     stop.await;
     node.shutdown().await;
     supervisor.shutdown();
+    telemetry::end_traces(traces).await;
     Ok(())
 }

@@ -6,13 +6,14 @@ use clap::Args;
 use fail::fail_point;
 use tryon_core::{id::AccountId, ledger::Pool, limit::Limits};
 use tryon_store::Store;
+use tryon_trace::{Service, Traces};
 
 use super::{
     key::{self, Terms},
     note, now, store_failed, user,
 };
 use crate::{
-    config::{Source, load_serve, warn_of_links},
+    config::{ServeConfig, Source, load_serve, warn_of_links},
     failure::Failure,
     platform::{Platform, open_store},
     secret_file::Secrets,
@@ -40,6 +41,9 @@ pub(crate) struct ServeArgs {
     /// What clients call it, where a proxy stands in front
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// The base URL of a collector of traces, which takes OTLP over HTTP
+    #[arg(long, value_name = "URL")]
+    traces_endpoint: Option<String>,
 }
 
 /// Serves until it is told to stop.
@@ -52,13 +56,18 @@ pub(crate) async fn run(
     let source = source
         .flag("gateway.server.host", args.host)
         .flag("gateway.server.port", args.port)
-        .flag("gateway.server.public_url", args.public_url);
+        .flag("gateway.server.public_url", args.public_url)
+        .traces_flag(
+            ["gateway.traces.endpoint", "gateway.traces.exact_endpoint"],
+            args.traces_endpoint,
+        );
     let config = load_serve(source, data)?;
     telemetry::start(&config.node.logging.level, format)?;
     let secrets = Secrets::open(data)?;
     let store = open_store(&config.gateway).await?;
     let limits = config.gateway.default_limits;
     warn_of_links(&config.gateway.server);
+    let traces = start_traces(&config)?;
     let scheme = config.gateway.server.scheme();
     let stop = signal::wait_for_stop();
     let platform = Platform::start(config, &secrets, Arc::clone(&store)).await?;
@@ -95,7 +104,20 @@ pub(crate) async fn run(
     }
     platform.shutdown().await;
     store.close().await;
+    telemetry::end_traces(traces).await;
     Ok(())
+}
+
+/// Gateway and node are one process, whose spans go one way.
+fn start_traces(config: &ServeConfig) -> Result<Traces, Failure> {
+    let (gateway, node) = (&config.gateway.traces, &config.node.traces);
+    let traces = if gateway.is_on() { gateway } else { node };
+    let service = Service {
+        name: "tryon",
+        version: env!("CARGO_PKG_VERSION"),
+        instance: None,
+    };
+    telemetry::trace(traces, service)
 }
 
 /// Says what the pictures will be made by, once that is known.

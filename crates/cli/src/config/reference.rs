@@ -25,12 +25,14 @@ const GATEWAY_SOURCES: &[&str] = &[
     include_str!("../../../gateway/src/config/database.rs"),
     include_str!("../../../gateway/src/config/task.rs"),
     include_str!("../../../core/src/limit.rs"),
+    include_str!("../../../trace/src/config.rs"),
 ];
 
 /// The texts that a node's configuration is declared in.
 const NODE_SOURCES: &[&str] = &[
     include_str!("../../../node/src/config/mod.rs"),
     include_str!("../../../node/src/config/section.rs"),
+    include_str!("../../../trace/src/config.rs"),
 ];
 
 /// One service's part of the reference.

@@ -117,6 +117,25 @@ mod tests {
     }
 
     #[test]
+    fn where_a_flag_says_that_traces_go_they_go() {
+        let name = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+        let variable = (name.to_owned(), "http://other/whole".to_owned());
+        let source = Source {
+            environment: [variable].into(),
+            ..Source::default()
+        };
+        let keys = ["traces.endpoint", "traces.exact_endpoint"];
+        let load = |url: Option<&str>| {
+            let source = source.clone().traces_flag(keys, url.map(str::to_owned));
+            load_gateway(&source).unwrap().traces
+        };
+        let given = load(Some("http://collector"));
+        assert_eq!(given.exact_endpoint, None);
+        assert_eq!(given.endpoint.unwrap().host_str(), Some("collector"));
+        assert!(load(None).exact_endpoint.is_some());
+    }
+
+    #[test]
     fn serving_keeps_everything_under_one_folder() {
         let config = load_serve(Source::default(), Path::new("/srv/tryon")).unwrap();
         let url = config.gateway.database.url.to_string();

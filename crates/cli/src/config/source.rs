@@ -48,6 +48,17 @@ impl Source {
         self
     }
 
+    /// Adds where traces go, if that was given; the whole URL, which a variable may have, would win over
+    /// it.
+    pub(crate) fn traces_flag(
+        self,
+        [endpoint, exact]: [&'static str; 2],
+        url: Option<String>,
+    ) -> Self {
+        let none = url.as_ref().map(|_| Value::Null);
+        self.flag(exact, none).flag(endpoint, url)
+    }
+
     /// Whether the file has one of these sections.
     pub(crate) fn has_section(&self, names: &[&str]) -> bool {
         let tree = |(_, text): &(String, String)| serde_saphyr::from_str::<Value>(text).ok();

@@ -10,6 +10,8 @@ pub(crate) enum Kind {
     Text,
     /// A whole number.
     Integer,
+    /// A number.
+    Number,
     /// `true` or `false`.
     Flag,
     /// Several, with commas between them.
@@ -29,6 +31,10 @@ impl Kind {
                 .parse::<i64>()
                 .map(Value::from)
                 .map_err(|_| "a whole number is needed".into()),
+            Self::Number => text
+                .parse::<f64>()
+                .map(Value::from)
+                .map_err(|_| "a number is needed".into()),
             Self::Flag => match text.to_ascii_lowercase().as_str() {
                 "true" | "1" | "yes" => Ok(Value::from(true)),
                 "false" | "0" | "no" => Ok(Value::from(false)),
@@ -52,6 +58,21 @@ pub(crate) struct Variable {
 const fn variable(name: &'static str, key: &'static str, kind: Kind) -> Variable {
     Variable { name, key, kind }
 }
+
+// OpenTelemetry's own names, by which every program on a machine is told the same.
+const ENDPOINT: Variable = variable("OTEL_EXPORTER_OTLP_ENDPOINT", "traces.endpoint", Kind::Text);
+const EXACT_ENDPOINT: Variable = variable(
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "traces.exact_endpoint",
+    Kind::Text,
+);
+const HEADERS: Variable = variable("OTEL_EXPORTER_OTLP_HEADERS", "traces.headers", Kind::Text);
+const SERVICE_NAME: Variable = variable("OTEL_SERVICE_NAME", "traces.service_name", Kind::Text);
+const SAMPLE_RATIO: Variable = variable(
+    "OTEL_TRACES_SAMPLER_ARG",
+    "traces.sample_ratio",
+    Kind::Number,
+);
 
 /// The node's variables.
 pub(crate) const NODE_VARIABLES: &[Variable] = &[
@@ -88,6 +109,11 @@ pub(crate) const NODE_VARIABLES: &[Variable] = &[
     ),
     variable("ADVERTISE_URL", "registration.advertise_url", Kind::Text),
     variable("RUST_LOG", "logging.level", Kind::Text),
+    ENDPOINT,
+    EXACT_ENDPOINT,
+    HEADERS,
+    SERVICE_NAME,
+    SAMPLE_RATIO,
 ];
 
 /// The gateway's variables.
@@ -116,6 +142,11 @@ pub(crate) const GATEWAY_VARIABLES: &[Variable] = &[
         "sign_in.oidc.client_secret",
         Kind::Text,
     ),
+    ENDPOINT,
+    EXACT_ENDPOINT,
+    HEADERS,
+    SERVICE_NAME,
+    SAMPLE_RATIO,
 ];
 
 /// Variables, and the section of a configuration they belong to.

@@ -20,16 +20,16 @@ use crate::{
     process::{PATIENCE, example, http},
 };
 
-const EXIF: &str = "a-canary-in-its-metadata";
-const QUERY: &str = "a-canary-in-its-address";
-const PERSON: &str = "a-canary-by-name@example.com";
-const ORDER: &str = "a-canary-of-an-order";
+pub(crate) const EXIF: &str = "a-canary-in-its-metadata";
+pub(crate) const QUERY: &str = "a-canary-in-its-address";
+pub(crate) const PERSON: &str = "a-canary-by-name@example.com";
+pub(crate) const ORDER: &str = "a-canary-of-an-order";
 
 /// Something to look for, and what it is.
 type Marker = (&'static str, Vec<u8>);
 
 /// The example with a description of the picture in its EXIF block.
-fn canary() -> Vec<u8> {
+pub(crate) fn canary() -> Vec<u8> {
     let mut block = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x0e\x01\x02\0".to_vec();
     let length = u32::try_from(EXIF.len()).unwrap();
     for number in [length, 26, 0] {
@@ -42,12 +42,12 @@ fn canary() -> Vec<u8> {
     [start, &[0xff, 0xe1], &size, &block, rest].concat()
 }
 
-fn middle(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn middle(bytes: &[u8]) -> Vec<u8> {
     bytes[bytes.len() / 2..][..48].to_vec()
 }
 
 /// Serves this file to whoever asks; gives its address.
-fn serve(file: Vec<u8>) -> String {
+pub(crate) fn serve(file: Vec<u8>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -94,7 +94,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     entries.flat_map(|entry| below(entry.path())).collect()
 }
 
-fn holds(bytes: &[u8], marker: &[u8]) -> bool {
+pub(crate) fn holds(bytes: &[u8], marker: &[u8]) -> bool {
     bytes.windows(marker.len()).any(|part| part == marker)
 }
 

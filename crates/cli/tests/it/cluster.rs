@@ -136,6 +136,11 @@ impl Cluster {
             .push(("RUST_LOG".to_owned(), "trace".to_owned()));
     }
 
+    /// Tells the processes something in their environment. What they log goes to a file in the folder.
+    pub(crate) fn tell(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Has the gateways keep pictures in this bucket of the server.
     pub(crate) fn keep_in(&mut self, server: &ObjectStore, bucket: &str) {
         self.variables.extend(server.variables());

@@ -133,12 +133,18 @@ fn pid_of(process: &Child) -> Option<Pid> {
 }
 
 /// Whether a variable of the node's environment is none of the worker's business: tokens, keys,
-/// and addresses that have a password in them. A model's files may come from anywhere.
+/// addresses that have a password in them, and headers for a collector of traces. A model's files may come from anywhere.
 fn is_secret(name: &OsStr) -> bool {
     let name = name.to_string_lossy().to_ascii_uppercase();
-    ["TOKEN", "SECRET", "PASSWORD", "KEY", "DATABASE_URL"]
-        .iter()
-        .any(|word| name.contains(word))
+    let words = [
+        "TOKEN",
+        "SECRET",
+        "PASSWORD",
+        "KEY",
+        "DATABASE_URL",
+        "OTEL_",
+    ];
+    words.iter().any(|word| name.contains(word))
 }
 
 /// Tells of the process's death also where something else holds its output open. The process stays

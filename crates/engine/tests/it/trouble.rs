@@ -214,7 +214,7 @@ fn a_worker_is_not_told_its_node_s_secrets() {
     assert!(!seen.contains("s3cret"), "{seen}");
 }
 
-const SECRETS: [&str; 8] = [
+const SECRETS: [&str; 9] = [
     "INCOMING_AUTH_TOKEN",
     "RESULT_CALLBACK_AUTH_TOKEN",
     "LOAD_BALANCER_AUTH_TOKEN",
@@ -223,4 +223,5 @@ const SECRETS: [&str; 8] = [
     "TRYON_DATABASE_URL",
     "AWS_SECRET_ACCESS_KEY",
     "PGPASSWORD",
+    "OTEL_EXPORTER_OTLP_HEADERS",
 ];

@@ -35,6 +35,7 @@ use axum::{
 use serde::Serialize;
 use tokio_util::task::TaskTracker;
 use tryon_api::{callback::ResultForm, public::ErrorBody};
+use tryon_trace::Traced as _;
 use utoipa::ToSchema;
 
 use crate::{
@@ -140,10 +141,11 @@ async fn receive_result(
     // The body's share of the memory is held until its picture is stored.
     let (report, share) = form::read(&headers, body, &app).await?;
     let outcomes = reports.outcomes.clone();
-    let settled = reports.tasks.spawn(async move {
+    let settled = async move {
         let _share = share;
         settle::settle(&outcomes, report).await
-    });
+    };
+    let settled = reports.tasks.spawn(settled.traced_here());
     settled.await.map_err(ApiError::internal)??;
     Ok(RECEIVED)
 }

@@ -10,6 +10,7 @@ use tryon_core::{
 };
 use tryon_picture::Limits;
 use tryon_store::{Job, Node, Output, Sample, Settled, StoreError};
+use tryon_trace::{Kind, Span, TraceContext, Traced as _};
 
 use super::{
     failure::Failure,
@@ -17,7 +18,7 @@ use super::{
     image::{self, Wanted},
 };
 use crate::{
-    dispatch::{Outcomes, log_end},
+    dispatch::{Outcomes, log_end, name_attempt},
     error::{ApiError, Chain},
     failpoint,
     metric::ResultOutcome,
@@ -43,6 +44,19 @@ pub(super) async fn settle(outcomes: &Outcomes, report: Report) -> Result<(), Ap
         metrics.count_result(ResultOutcome::PassedOver);
         return Ok(());
     };
+    // A node of another make says nothing of a trace, or something of its own.
+    let trace = open.job.trace.as_deref().and_then(TraceContext::parse);
+    let trace = TraceContext::current_within(trace);
+    let span = Span::of(trace.as_ref(), "settle", Kind::Internal);
+    name_attempt(&span, open.attempt);
+    let settled = settle_open(outcomes, open, report).traced(&span).await;
+    if settled.is_err() {
+        span.fail("it is offered again");
+    }
+    settled
+}
+
+async fn settle_open(outcomes: &Outcomes, open: Open, report: Report) -> Result<(), ApiError> {
     match report.image {
         // An error beside a picture would be a picture that the node takes back.
         Some(file) if report.failure.error.is_none() => {
@@ -56,6 +70,11 @@ pub(super) async fn settle(outcomes: &Outcomes, report: Report) -> Result<(), Ap
         _ => fail(outcomes, &open, report.failure.understand()).await?,
     }
     Ok(())
+}
+
+fn count(outcomes: &Outcomes, outcome: ResultOutcome) {
+    outcomes.app.metrics.count_result(outcome);
+    tryon_trace::note("tryon.outcome", outcome.as_str());
 }
 
 /// The attempt of this name, if its sample still waits for an end. Asked before the picture is
@@ -138,13 +157,13 @@ async fn deliver(outcomes: &Outcomes, open: Open, delivered: Delivered) -> Resul
         .complete_sample(attempt, output, app.clock.now())
         .await?;
     let Settled::Recorded { job_end } = settled else {
-        app.metrics.count_result(ResultOutcome::PassedOver);
+        count(outcomes, ResultOutcome::PassedOver);
         return erase_unwanted(outcomes, attempt, key).await;
     };
     failpoint::reach("gateway::after-settlement").await;
     tracing::info!(%attempt, "an image was delivered");
     let took = Duration::from_millis(delivered.inference_ms);
-    app.metrics.count_result(ResultOutcome::Delivered);
+    count(outcomes, ResultOutcome::Delivered);
     app.metrics.count_picture(open.job.plan.provider, took);
     if let Some(node) = &open.node {
         app.node_times.note(&node.name, took);
@@ -209,7 +228,8 @@ async fn unreadable(
 async fn fail(outcomes: &Outcomes, open: &Open, failure: Failure) -> Result<(), ApiError> {
     let (app, attempt) = (&outcomes.app, open.attempt);
     let Failure { error, retryable } = failure;
-    app.metrics.count_result(ResultOutcome::Failed);
+    count(outcomes, ResultOutcome::Failed);
+    tryon_trace::note("tryon.error", error.name.as_str());
     app.metrics
         .count_failure(open.job.plan.provider, error.name);
     tracing::warn!(%attempt, name = error.name.as_str(), retryable, "an attempt failed");

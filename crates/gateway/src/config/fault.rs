@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use tryon_core::time::Seconds;
+use tryon_trace::TracesFault;
 
 use super::{DatabaseUrl, GatewayConfig, NodeConfig, TaskConfig, sign_in};
 
@@ -88,6 +89,9 @@ pub enum ConfigFault {
         /// What it is.
         issuer: String,
     },
+    /// Traces that cannot be sent.
+    #[error(transparent)]
+    Traces(#[from] TracesFault),
     /// Less room for all requests than one may take.
     #[error("`limits.buffered_bytes` has to be at least {least}: one request takes as much")]
     NoRoom {
@@ -125,6 +129,8 @@ pub(super) fn find_faults(config: &GatewayConfig) -> Vec<ConfigFault> {
     for (index, task) in config.tasks.iter().enumerate() {
         faults.extend(task_faults(index, task));
     }
+    let traces = config.traces.faults();
+    faults.extend(traces.into_iter().map(ConfigFault::Traces));
     let least = crate::route::body::weight(config.limits.body_bytes);
     if config.limits.buffered_bytes < least {
         faults.push(ConfigFault::NoRoom { least });

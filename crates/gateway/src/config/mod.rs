@@ -12,6 +12,7 @@ mod task;
 pub use fault::ConfigFault;
 use serde::{Deserialize, Serialize};
 use tryon_core::limit::Limits;
+use tryon_trace::TracesConfig;
 
 pub use self::{
     database::{Database, DatabaseConfig, DatabaseUrl},
@@ -56,6 +57,8 @@ pub struct GatewayConfig {
     pub rates: RateConfig,
     /// What is accepted, and how long it is waited for.
     pub limits: LimitConfig,
+    /// Where traces go.
+    pub traces: TracesConfig,
     /// The limits of an account that is given none.
     pub default_limits: Limits,
 }
@@ -77,6 +80,7 @@ impl Default for GatewayConfig {
             jobs: JobConfig::default(),
             rates: RateConfig::default(),
             limits: LimitConfig::default(),
+            traces: TracesConfig::default(),
             default_limits: Limits::default(),
         }
     }

@@ -61,6 +61,22 @@ pub(super) enum Answer {
     },
 }
 
+impl Answer {
+    /// Its name in a trace.
+    pub(super) const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Busy { .. } => "busy",
+            Self::Loading => "loading",
+            Self::Unauthorized => "unauthorized",
+            Self::UnknownProvider { .. } => "unknown-provider",
+            Self::Refused { .. } => "refused",
+            Self::Failed { .. } => "failed",
+            Self::NoNode { .. } => "no-node",
+        }
+    }
+}
+
 /// An attempt that was not answered.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OfferError {
@@ -108,7 +124,8 @@ impl NodeClient {
     /// Offers an attempt.
     pub(super) async fn offer(&self, form: Form) -> Result<Answer, OfferError> {
         let request = self.http.post(self.address("tryon")).timeout(self.patience);
-        let sent = self.signed(request).multipart(form).send().await;
+        let request = self.signed(request).headers(tryon_trace::headers());
+        let sent = request.multipart(form).send().await;
         let response = sent.map_err(|error| {
             if error.is_connect() {
                 OfferError::NotConnected(error)

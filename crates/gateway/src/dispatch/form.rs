@@ -149,7 +149,9 @@ mod tests {
                 garment: None,
             },
             seed: u64::from(u32::MAX),
+            due_at: Timestamp::from_millis(0),
             deadline: Timestamp::from_millis(0),
+            trace: None,
         }
     }
 

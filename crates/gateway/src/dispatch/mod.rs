@@ -14,10 +14,12 @@ mod offer;
 mod outcome;
 mod probe;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tryon_core::id::AttemptId;
 use tryon_store::{Assignment, StoreError, Work};
+use tryon_trace::{Kind, Span, TraceContext};
 
 pub(crate) use self::{
     fleet::{Fleet, specs},
@@ -77,8 +79,29 @@ fn start(outcomes: &Outcomes, tasks: &TaskTracker, assignments: Vec<Assignment>)
         let left = assignment.deadline.since(app.clock.now());
         let waited = app.config.jobs.deadline.duration().saturating_sub(left);
         app.metrics.count_dispatch(assignment.plan.provider, waited);
+        trace_wait(&assignment, app.clock.now().since(assignment.due_at));
         let outcomes = outcomes.clone();
         tasks.spawn(async move { offer::offer(&outcomes, &assignment).await });
+    }
+}
+
+/// The wait that has ended with this, as a part of the job's trace.
+fn trace_wait(assignment: &Assignment, waited: Duration) {
+    if tryon_trace::is_on() {
+        let began = SystemTime::now() - waited;
+        let trace = assignment.trace.as_deref().and_then(TraceContext::parse);
+        let span = Span::since(began, trace.as_ref(), "queue", Kind::Consumer);
+        name_attempt(&span, assignment.attempt);
+        span.set("tryon.provider", assignment.plan.provider.as_str());
+    }
+}
+
+/// Says which attempt a span is about.
+pub(crate) fn name_attempt(span: &Span, attempt: AttemptId) {
+    if tryon_trace::is_on() {
+        span.set("tryon.job.id", attempt.sample.job.to_string());
+        span.set("tryon.sample", i64::from(attempt.sample.index));
+        span.set("tryon.attempt", i64::from(attempt.number));
     }
 }
 

@@ -9,11 +9,13 @@ use tryon_core::{
     time::Timestamp,
 };
 use tryon_store::{Assignment, NodeState, StoreError};
+use tryon_trace::{Kind, Span, TraceContext, Traced as _};
 
 use super::{
     client::{Answer, OfferError},
     fleet::Member,
     form::{self, FormError},
+    name_attempt,
     outcome::{Outcomes, log_end},
 };
 use crate::{error::Chain, failpoint};
@@ -24,7 +26,12 @@ const STORAGE_PAUSE: Duration = Duration::from_secs(2);
 /// Offers an attempt and acts on the answer. Should the store fail, the attempt's lease runs out
 /// and the sweep finds out what became of it.
 pub(super) async fn offer(outcomes: &Outcomes, assignment: &Assignment) {
-    if let Err(error) = try_offer(outcomes, assignment).await {
+    let trace = assignment.trace.as_deref().and_then(TraceContext::parse);
+    let span = Span::of(trace.as_ref(), "dispatch", Kind::Client);
+    name_attempt(&span, assignment.attempt);
+    span.set("tryon.provider", assignment.plan.provider.as_str());
+    span.set("tryon.node", assignment.node.clone());
+    if let Err(error) = try_offer(outcomes, assignment).traced(&span).await {
         let attempt = assignment.attempt;
         tracing::error!(%attempt, error = %Chain(&error), "what a node answered cannot be recorded");
     }
@@ -48,10 +55,12 @@ async fn try_offer(outcomes: &Outcomes, assignment: &Assignment) -> Result<(), S
     match member.client.offer(form).await {
         Ok(answer) => act(outcomes, assignment, answer).await,
         Err(error @ OfferError::NotConnected(_)) => {
+            tryon_trace::note_failure("not connected");
             tracing::warn!(node = assignment.node, ?error, "a node cannot be reached");
             unreachable(outcomes, assignment).await
         }
         Err(error @ OfferError::Unanswered(_)) => {
+            tryon_trace::note_failure("not answered");
             tracing::warn!(
                 node = assignment.node,
                 ?error,
@@ -69,6 +78,10 @@ async fn act(
 ) -> Result<(), StoreError> {
     let (node, store) = (assignment.node.as_str(), &outcomes.app.store);
     tracing::debug!(attempt = %assignment.attempt, node, ?answer, "a node answered");
+    tryon_trace::note("tryon.answer", answer.as_str());
+    if answer != Answer::Accepted {
+        tryon_trace::note_failure("not accepted");
+    }
     match answer {
         Answer::Accepted => confirm(outcomes, assignment).await,
         Answer::Busy { retry_after } => {

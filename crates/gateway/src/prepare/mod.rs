@@ -25,6 +25,7 @@ use tryon_core::{
     id::{AccountId, JobId},
 };
 use tryon_store::{Pair, Preparation, StoreError, Work};
+use tryon_trace::{Kind, Span, TraceContext, Traced as _};
 
 use crate::{app::App, error::Chain, input::Inputs, place::Places};
 
@@ -121,11 +122,21 @@ impl Preparer {
 
     async fn prepare(&self, preparation: Preparation) {
         let job = preparation.job;
-        let outcome = match self.make_ready(preparation).await {
+        let trace = preparation.trace.as_deref().and_then(TraceContext::parse);
+        let span = Span::of(trace.as_ref(), "prepare", Kind::Consumer);
+        span.set("tryon.job.id", job.to_string());
+        let outcome = match self.make_ready(preparation).traced(&span).await {
             Ok(inputs) => self.finish(job, inputs).await,
-            Err(PrepareError::Unusable(error)) => self.give_up(job, error).await,
+            Err(PrepareError::Unusable(error)) => {
+                span.fail(error.name.as_str());
+                self.give_up(job, error).await
+            }
             Err(error) => Err(error),
         };
+        if outcome.is_err() {
+            span.fail("it is tried again");
+        }
+        drop(span);
         if let Err(error) = outcome {
             tracing::error!(%job, error = %Chain(&error), "a job's inputs are prepared again when its lease ends");
         }

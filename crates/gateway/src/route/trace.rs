@@ -1,18 +1,19 @@
-//! One span, one id and one log line for each request, and an answer for one that panics.
+//! One id, one log line and one span of a trace for each request, and an answer for one that panics.
 
-use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{any::Any, borrow::Cow, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue},
+    http::{HeaderName, HeaderValue, StatusCode},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use futures::FutureExt as _;
 use tracing::Instrument as _;
+use tryon_trace::{Kind, Span, TraceContext, Traced as _};
 
 use super::path;
-use crate::{app::App, error::ApiError};
+use crate::{app::App, callback, error::ApiError, metric::known};
 
 /// Names a request in its answer and in the log.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -20,18 +21,62 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// Most characters of an id that a proxy in front gave.
 const LONGEST: usize = 64;
 
+/// What machines ask again and again, and nobody follows.
+const QUIET: [&str; 7] = [
+    path::HEALTH,
+    path::READINESS,
+    callback::path::METRICS,
+    callback::path::JOB_COMPLETE,
+    callback::path::JOB_COMPLETE_AT_ROOT,
+    callback::path::NODES,
+    callback::path::NODE,
+];
+
 /// Middleware around everything else.
 pub(crate) async fn trace(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let id = given_id(&request).unwrap_or_else(|| fresh_id(&app));
-    let span = tracing::info_span!(
+    let logged = tracing::info_span!(
         "request",
         id = id.to_str().unwrap_or_default(),
         method = %request.method(),
         path = loggable(request.uri().path()),
     );
-    let mut response = answer(&app, request, next).instrument(span).await;
+    let span = begin_span(&request, &id);
+    let answer = answer(&app, request, next).instrument(logged);
+    let mut response = answer.traced(&span).await;
+    end_span(&span, response.status());
     response.headers_mut().insert(REQUEST_ID, id);
     response
+}
+
+/// The request's part of a trace, which goes on where its sender says. Of its address it has what every
+/// request to the same route has.
+fn begin_span(request: &Request, id: &HeaderValue) -> Span {
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map(MatchedPath::as_str);
+    if !tryon_trace::is_on() || route.is_some_and(|route| QUIET.contains(&route)) {
+        return Span::default();
+    }
+    let method = known(request.method().as_str());
+    let name = route.map_or_else(|| method.into(), |route| format!("{method} {route}").into());
+    let sent = TraceContext::from_headers(request.headers());
+    let span = Span::of::<Cow<'static, str>>(sent.as_ref(), name, Kind::Server);
+    span.set("http.request.method", method);
+    if let Some(route) = route {
+        span.set("http.route", route.to_owned());
+    }
+    span.set(
+        "tryon.request.id",
+        id.to_str().unwrap_or_default().to_owned(),
+    );
+    span
+}
+
+fn end_span(span: &Span, status: StatusCode) {
+    span.set("http.response.status_code", i64::from(status.as_u16()));
+    if status.is_server_error() {
+        span.fail("");
+    }
 }
 
 /// What may be logged of an address: not the query, as the signature of a link is a secret, and not

@@ -22,7 +22,8 @@ use tryon_core::{
     id::{AccountId, JobId},
     time::Timestamp,
 };
-use tryon_store::{StoreError, WebhookAnswer, WebhookClaim, WebhookTry, WebhookVerdict, Work};
+use tryon_store::{Job, StoreError, WebhookAnswer, WebhookClaim, WebhookTry, WebhookVerdict, Work};
+use tryon_trace::{Kind, Span, TraceContext, Traced as _};
 
 use self::signature::Stamp;
 use crate::{
@@ -30,7 +31,7 @@ use crate::{
     config::SecretConfig,
     error::Chain,
     fetch::{FetchError, Posted, Poster},
-    page,
+    metric, page,
     place::Places,
     route::status,
 };
@@ -104,14 +105,19 @@ impl Messenger {
         if schedule::is_over(claim.round) {
             return self.give_up(&claim).await;
         }
-        let body = self.write(claim.job).await?;
+        let job = self.app.store.find_job(claim.job).await?;
+        let job = job.ok_or(SendError::NoJob)?;
+        let body = self.write(&job)?;
         let at = self.app.clock.now();
         let about = (claim.account, claim.job);
         let headers = head(&self.app.config.secrets, about, at, &body);
         let began = Instant::now();
-        let posted = self.poster.post(&claim.url, headers, body).await;
+        let span = begin_span(&claim, &job);
+        let post = self.poster.post(&claim.url, headers, body);
+        let posted = post.traced(&span).await;
         let took = began.elapsed();
         let verdict = self.judge(&claim, at, &posted);
+        end_span(&span, &posted, verdict);
         log_try(&claim, &posted, verdict);
         self.app.metrics.count_webhook(verdict);
         let tried = WebhookTry {
@@ -141,9 +147,8 @@ impl Messenger {
     }
 
     /// What the status route answers.
-    async fn write(&self, job: JobId) -> Result<Bytes, SendError> {
-        let found = self.app.store.find_job(job).await?;
-        let answer = status::describe(&self.app, &found.ok_or(SendError::NoJob)?)?;
+    fn write(&self, job: &Job) -> Result<Bytes, SendError> {
+        let answer = status::describe(&self.app, job)?;
         Ok(serde_json::to_vec(&answer)?.into())
     }
 
@@ -200,6 +205,28 @@ fn head(
     let mut headers = HeaderMap::from_iter([(header::CONTENT_TYPE, json)]);
     headers.extend(stamp.into_headers());
     headers
+}
+
+/// A try's part of the job's trace. Of where it goes nothing is told: an address may hold a secret.
+fn begin_span(claim: &WebhookClaim, job: &Job) -> Span {
+    let trace = job.trace.as_deref().and_then(TraceContext::parse);
+    let span = Span::of(trace.as_ref(), "webhook", Kind::Client);
+    if tryon_trace::is_on() {
+        span.set("tryon.job.id", claim.job.to_string());
+        span.set("tryon.try", i64::from(claim.number));
+    }
+    span
+}
+
+fn end_span(span: &Span, posted: &Result<Posted, FetchError>, verdict: WebhookVerdict) {
+    if let Ok(posted) = posted {
+        let status = i64::from(posted.status.as_u16());
+        span.set("http.response.status_code", status);
+    }
+    span.set("tryon.outcome", metric::name(verdict));
+    if verdict != WebhookVerdict::Delivered {
+        span.fail("not delivered");
+    }
 }
 
 fn log_try(claim: &WebhookClaim, posted: &Result<Posted, FetchError>, verdict: WebhookVerdict) {

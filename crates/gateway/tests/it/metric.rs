@@ -67,6 +67,13 @@ async fn what_happened_is_counted_and_names_nobody() {
     has(&text, r#"nodes{state="ready"}"#, 0);
     has(&text, r#"results_total{outcome="delivered"}"#, 1);
     has(&text, r#"results_total{outcome="failed"}"#, 1);
+    // What did not happen yet is there, for rates to grow from.
+    has(&text, r#"results_total{outcome="passed-over"}"#, 0);
+    has(&text, r#"webhook_tries_total{outcome="gone"}"#, 0);
+    let late = r#"provider="qwen",error="Timeout""#;
+    has(&text, &format!("failed_attempts_total{{{late}}}"), 0);
+    has(&text, r#"inference_seconds_count{provider="qwen"}"#, 0);
+    has(&text, r#"trace_spans_total{outcome="dropped"}"#, 0);
     has(&text, r#"credits{part="purchased"}"#, 99);
     has(&text, r#"credits{part="reserved"}"#, 3);
     let account = app.owner.account.to_string();

@@ -1,6 +1,7 @@
 //! What keeps a node from starting.
 
 use tryon_core::secret::Secret;
+use tryon_trace::TracesFault;
 use url::Url;
 
 use super::{NodeConfig, RegistrationConfig};
@@ -62,6 +63,9 @@ pub enum ConfigFault {
         /// What it can be.
         expected: &'static str,
     },
+    /// Traces that cannot be sent.
+    #[error(transparent)]
+    Traces(#[from] TracesFault),
 }
 
 pub(super) fn find_faults(config: &NodeConfig) -> Vec<ConfigFault> {
@@ -71,6 +75,7 @@ pub(super) fn find_faults(config: &NodeConfig) -> Vec<ConfigFault> {
     check_registration(&config.registration, &mut faults);
     check_defaults(config, &mut faults);
     check_limits(config, &mut faults);
+    faults.extend(config.traces.faults().into_iter().map(ConfigFault::Traces));
     faults
 }
 

@@ -13,6 +13,7 @@ pub use section::{
 };
 use serde::{Deserialize, Serialize};
 pub use tryon_core::time::Seconds;
+use tryon_trace::TracesConfig;
 
 /// The configuration of a node.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,8 @@ pub struct NodeConfig {
     pub limits: LimitsConfig,
     /// What it logs.
     pub logging: LoggingConfig,
+    /// Where traces go.
+    pub traces: TracesConfig,
 }
 
 impl NodeConfig {

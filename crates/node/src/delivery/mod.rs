@@ -28,6 +28,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
+use tryon_trace::{Kind, Span, Traced as _};
 
 use crate::{
     clock,
@@ -216,18 +217,29 @@ impl Courier {
                 return Offer::Damaged;
             }
         };
-        match receiver.deliver(&document, source).await {
-            Ok(()) => {
-                failpoint::reach("node::after-callback").await;
-                Offer::Received
-            }
-            Err(error) => self.note_failure(&document, &error),
+        let span = Span::of(document.find_trace().as_ref(), "deliver", Kind::Client);
+        if tryon_trace::is_on() {
+            span.set("tryon.attempt.id", document.head.job_id.clone());
         }
+        let deliver = async {
+            match receiver.deliver(&document, source).await {
+                Ok(()) => {
+                    failpoint::reach("node::after-callback").await;
+                    Offer::Received
+                }
+                Err(error) => self.note_failure(&document, &error),
+            }
+        };
+        deliver.traced(&span).await
     }
 
     fn note_failure(&self, document: &Document, error: &DeliveryError) -> Offer {
         let expired = clock::now().since(document.ended_at) >= self.keep;
         tracing::warn!(%error, "a result was not received");
+        tryon_trace::note_failure(match error {
+            DeliveryError::Refused { .. } => "refused",
+            DeliveryError::Unreachable(_) => "not reached",
+        });
         self.metrics.count_delivery("failed");
         Offer::Failed {
             failure: error.failure(),

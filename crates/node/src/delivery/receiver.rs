@@ -98,6 +98,7 @@ impl Receiver {
         if let Some(token) = &self.token {
             request = request.header(AUTH_HEADER, token.expose());
         }
+        request = request.headers(tryon_trace::headers());
         let form = to_form(document, source).map_err(DeliveryError::Unreachable)?;
         if matches!(document.outcome, Outcome::Error(_)) {
             failpoint::reach("node::during-callback").await;

@@ -16,6 +16,7 @@ use tryon_api::{
     node::{Detail, INFERENCE_TIME_HEADER, InferForm, JOB_ID_HEADER},
 };
 use tryon_core::task::OutputFormat;
+use tryon_trace::Traced as _;
 
 use crate::{app::App, ending::Encoded, order, refusal::Refusal, run::Running, slot::Occupant};
 
@@ -72,7 +73,8 @@ async fn infer(app: &Arc<App>, request: Request) -> Result<Response, Refusal> {
     let running = app.start(job.request, permit, teller)?;
     let _cancel = CancelOnDrop(running.occupant.clone());
     let finish = finish(Arc::clone(app), job_id.clone(), running, job.format);
-    let finished = app.jobs.spawn(finish.in_current_span()).await;
+    let finish = finish.traced_here().in_current_span();
+    let finished = app.jobs.spawn(finish).await;
     let (took, result) = finished.expect("BUG: ending a job does not panic");
     let encoded = result.map_err(Refusal::Failed)?;
     let headers = [

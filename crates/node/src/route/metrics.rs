@@ -11,7 +11,7 @@ use axum::{
 
 use tryon_api::node::MetricsSummary;
 
-use crate::app::App;
+use crate::{app::App, metric::to_older_format};
 
 const OPEN_METRICS: &str = "application/openmetrics-text";
 const OPEN_METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -41,13 +41,17 @@ pub(super) async fn get_metrics(State(app): State<Arc<App>>, headers: HeaderMap)
     match find_exposition(&headers) {
         Some(content_type) => {
             let text = app.metrics.expose(&app.moment(), gpu);
+            let text = match content_type {
+                TEXT_TYPE => to_older_format(&text),
+                _ => text,
+            };
             ([(header::CONTENT_TYPE, content_type)], text).into_response()
         }
         None => Json(app.metrics.summarize(gpu)).into_response(),
     }
 }
 
-/// The exposition format's type, if one is asked for. The text is the same for both.
+/// The exposition format's type, if one is asked for.
 fn find_exposition(headers: &HeaderMap) -> Option<&'static str> {
     let accepts = |name| {
         let values = headers.get_all(header::ACCEPT).iter();

@@ -5,6 +5,7 @@ mod infer;
 mod metrics;
 mod openapi;
 mod status;
+mod trace;
 mod tryon;
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use axum::{
     http::StatusCode,
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::{delete, get, post},
+    routing::{MethodRouter, delete, get, post},
 };
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 use tryon_api::node::Detail;
@@ -25,9 +26,9 @@ use crate::{app::App, auth, lingering, refusal::Refusal, refusal::RefusalName};
 /// Everything a node answers.
 pub(crate) fn router(app: Arc<App>) -> Router {
     let guarded = Router::new()
-        .route("/tryon", post(tryon::create_tryon))
-        .route("/tryon/{job_id}", delete(cancel::cancel_tryon))
-        .route("/infer", post(infer::create_picture))
+        .route("/tryon", traced(post(tryon::create_tryon)))
+        .route("/tryon/{job_id}", traced(delete(cancel::cancel_tryon)))
+        .route("/infer", traced(post(infer::create_picture)))
         .route("/gpu/status", get(status::get_gpu_status))
         .route_layer(from_fn_with_state(Arc::clone(&app), auth::require_token));
     let open = Router::new()
@@ -45,6 +46,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .layer(from_fn_with_state(Arc::clone(&app), count_refusals))
         .layer(TraceLayer::new_for_http())
         .with_state(app)
+}
+
+fn traced(route: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
+    route.route_layer(from_fn(trace::trace))
 }
 
 async fn count_refusals(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {

@@ -12,6 +12,7 @@ use bytes::BytesMut;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 use tryon_api::node::{Accepted, Busy, Detail, TryonForm, field};
+use tryon_trace::Traced as _;
 
 use crate::{
     app::App,
@@ -63,7 +64,8 @@ pub(super) async fn create_tryon(State(app): State<Arc<App>>, request: Request) 
     }
     let order = order.develop(&app, &description).await?;
     // A client that goes away now must not leave a job half begun.
-    let submitted = tokio::spawn(Arc::clone(&app).submit(ids, order)).await;
+    let submit = Arc::clone(&app).submit(ids, order).traced_here();
+    let submitted = tokio::spawn(submit).await;
     submitted
         .expect("BUG: taking a job does not panic")
         .map(accept)

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use tryon_api::callback::{ResultError, ResultHead, ResultImage};
 use tryon_core::time::Timestamp;
+use tryon_trace::TraceContext;
 
 /// A job that was accepted, as it is written down before the answer 202.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,9 @@ pub(crate) struct Record {
     pub(crate) provider: String,
     pub(crate) model_version: String,
     pub(crate) accepted_at: Timestamp,
+    /// Where its trace goes on, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trace: Option<String>,
 }
 
 impl Record {
@@ -43,6 +47,16 @@ pub(crate) struct Document {
     pub(crate) head: ResultHead,
     pub(crate) outcome: Outcome,
     pub(crate) ended_at: Timestamp,
+    /// Where the job's trace goes on, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trace: Option<String>,
+}
+
+impl Document {
+    /// Where the job's trace goes on.
+    pub(crate) fn find_trace(&self) -> Option<TraceContext> {
+        self.trace.as_deref().and_then(TraceContext::parse)
+    }
 }
 
 /// How a job ended.

@@ -42,6 +42,7 @@ fn record(job_id: &str) -> Record {
         provider: "preview".to_owned(),
         model_version: "1".to_owned(),
         accepted_at: Timestamp::from_millis(1),
+        trace: None,
     }
 }
 
@@ -51,6 +52,7 @@ fn document(job_id: &str, outcome: Outcome) -> Document {
         head,
         outcome,
         ended_at: Timestamp::from_millis(2),
+        trace: None,
     }
 }
 

@@ -1,5 +1,10 @@
 //! Every row of the node's contract, as it is on the wire.
 
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
 use insta::{assert_json_snapshot, assert_snapshot};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -275,7 +280,11 @@ async fn metrics_count_in_both_forms() {
     );
     let text = String::from_utf8(answer.bytes).unwrap();
     let is_shape = |line: &&str| !line.contains("_bucket") && !line.contains("_sum");
-    let shape: Vec<_> = text.lines().filter(is_shape).collect();
+    let mut shape: Vec<_> = text.lines().filter(is_shape).collect();
+    // Those of one family come in any order.
+    for family in shape.chunk_by_mut(|a, b| !a.starts_with('#') && !b.starts_with('#')) {
+        family.sort_unstable();
+    }
     insta::with_settings!({filters => vec![
         (r"(?m)^(gpu_\w+) \d+$", "$1 [value]"),
     ]}, {
@@ -291,6 +300,82 @@ async fn metrics_count_in_both_forms() {
         plain.header("content-type"),
         "text/plain; version=0.0.4; charset=utf-8"
     );
+}
+
+/// Gives `text` to a program, which must take it.
+fn give(command: &mut Command, text: &str) -> String {
+    let mut program = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?} is needed, see ./test.sh: {error}"));
+    let mut stdin = program.stdin.take().unwrap();
+    stdin.write_all(text.as_bytes()).unwrap();
+    drop(stdin);
+    let said = program.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&said.stderr);
+    assert!(
+        said.status.success() && errors.is_empty(),
+        "{errors}\n{text}"
+    );
+    String::from_utf8(said.stdout).unwrap()
+}
+
+/// The published parsers are strict: names, types, units, order and end. They take a node's figures
+/// before anything was counted, and after; and there are the same ones then.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_published_parsers_take_both_forms() {
+    let clients = std::env::var("TRYON_TEST_CLIENTS");
+    let clients =
+        clients.expect("the published parser is needed: run ./test.sh, which installs it");
+    let stage = Stage::start().await;
+    let read = async |accept: &str| {
+        let request = stage.request(Method::GET, "/metrics");
+        let answer = send(request.header("accept", accept)).await;
+        String::from_utf8(answer.bytes).unwrap()
+    };
+    let parse = |module: &str, text: &str| {
+        let script = format!(
+            "import sys
+from prometheus_client.{module} import text_string_to_metric_families as parse
+told = [(family.type, sample) for family in parse(sys.stdin.read()) for sample in family.samples]
+print(*sorted(f'{{kind}} {{it.name}} {{sorted(it.labels.items())}}' for kind, it in told), sep='\\n')"
+        );
+        let mut python = Command::new("python3");
+        let path = format!("{clients}/prometheus-client-0.26.0");
+        give(python.args(["-c", &script]).env("PYTHONPATH", path), text)
+    };
+    let read_strictly = async || {
+        let open = read("application/openmetrics-text; version=1.0.0").await;
+        let older = read("text/plain").await;
+        give(Command::new("promtool").args(["check", "metrics"]), &older);
+        let (open, older) = (parse("openmetrics.parser", &open), parse("parser", &older));
+        assert_eq!(open, older, "the two forms tell different things");
+        open
+    };
+    let before = read_strictly().await;
+    for name in [
+        "counter vton_inference_errors_total [('error_name', 'Timeout')]",
+        "counter tryon_node_refusals_total [('reason', 'busy')]",
+        "counter tryon_node_deliveries_total [('outcome', 'given_up')]",
+        "counter tryon_node_trace_spans_total [('outcome', 'dropped')]",
+    ] {
+        assert!(before.lines().any(|line| line == name), "{before}");
+    }
+    stage.submit(&Form::tryon("good")).await;
+    stage.result().await;
+    stage.submit(&Form::tryon("bad").doing("refuse:pose")).await;
+    stage.result().await;
+    stage.tryon(&Form::tryon("worse").without("user_id")).await;
+    send(stage.request(Method::GET, "/nowhere")).await;
+    send(
+        stage
+            .request(Method::POST, "/tryon")
+            .header("x-internal-auth", "wrong"),
+    )
+    .await;
+    assert_eq!(read_strictly().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

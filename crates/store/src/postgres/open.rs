@@ -91,6 +91,11 @@ pub(super) const MIGRATIONS: Migrations = &[
         "identities",
         include_str!("../../migrations/postgres/0012_identities.sql"),
     ),
+    (
+        13,
+        "traces",
+        include_str!("../../migrations/postgres/0013_traces.sql"),
+    ),
 ];
 
 /// What a URL says, with the timeouts that it does not.

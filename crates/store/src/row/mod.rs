@@ -194,6 +194,7 @@ pub(crate) struct JobRow {
     output_retention: i64,
     outputs_once: bool,
     outputs_erased_at: Option<i64>,
+    trace: Option<String>,
 }
 
 impl TryFrom<JobRow> for Job {
@@ -223,6 +224,7 @@ impl TryFrom<JobRow> for Job {
                 once: row.outputs_once,
             },
             outputs_erased_at: time(row.outputs_erased_at),
+            trace: row.trace,
         })
     }
 }
@@ -301,6 +303,7 @@ pub(crate) struct PreparationRow {
     #[sqlx(json)]
     plan: Plan,
     deadline: i64,
+    trace: Option<String>,
 }
 
 impl TryFrom<PreparationRow> for Preparation {
@@ -314,6 +317,7 @@ impl TryFrom<PreparationRow> for Preparation {
             request: row.request,
             plan: row.plan,
             deadline: Timestamp::from_millis(row.deadline),
+            trace: row.trace,
         })
     }
 }
@@ -351,7 +355,9 @@ pub(crate) struct DueRow {
     plan: Plan,
     #[sqlx(json)]
     inputs: Pair<String>,
+    due_at: i64,
     deadline: i64,
+    trace: Option<String>,
 }
 
 impl DueRow {
@@ -366,7 +372,9 @@ impl DueRow {
             plan: self.plan,
             inputs: self.inputs,
             seed: self.seed.cast_unsigned(),
+            due_at: Timestamp::from_millis(self.due_at),
             deadline: Timestamp::from_millis(self.deadline),
+            trace: self.trace,
         })
     }
 }

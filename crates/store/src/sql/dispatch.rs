@@ -106,19 +106,21 @@ pub(crate) const LOCK_WAITING: Sql = Sql {
 /// after the samples are chosen, there are a few to spare.
 pub(crate) const LOCK_DUE: Sql = Sql {
     sqlite: "
-    SELECT s.job_id, s.idx, s.attempt, s.seed, j.account_id, j.request, j.plan, j.inputs, j.deadline
+    SELECT s.job_id, s.idx, s.attempt, s.seed, j.account_id, j.request, j.plan, j.inputs, s.due_at,
+        j.deadline, j.trace
     FROM samples AS s JOIN jobs AS j ON j.id = s.job_id
     WHERE s.provider = $1 AND s.account_id = $2 AND s.due_at <= $3 AND j.deadline > $3
     ORDER BY s.created_at, s.job_id, s.idx LIMIT $4",
     postgres: "
-    SELECT s.job_id, s.idx, s.attempt, s.seed, j.account_id, j.request, j.plan, j.inputs, j.deadline
+    SELECT s.job_id, s.idx, s.attempt, s.seed, j.account_id, j.request, j.plan, j.inputs, s.due_at,
+        j.deadline, j.trace
     FROM (
-        SELECT job_id, idx, created_at, attempt, seed FROM samples
+        SELECT job_id, idx, created_at, attempt, seed, due_at FROM samples
         WHERE provider = $1 AND account_id = $2 AND due_at IS NOT NULL AND due_at + 0 <= $3
             AND deadline + 0 > $3
         ORDER BY created_at, job_id, idx LIMIT $4 + 8 FOR UPDATE SKIP LOCKED) AS s
     CROSS JOIN LATERAL (
-        SELECT account_id, request, plan, inputs, deadline FROM jobs WHERE id = s.job_id
+        SELECT account_id, request, plan, inputs, deadline, trace FROM jobs WHERE id = s.job_id
         FOR UPDATE SKIP LOCKED) AS j
     ORDER BY s.created_at, s.job_id, s.idx LIMIT $4",
 };

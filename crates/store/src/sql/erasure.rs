@@ -56,7 +56,7 @@ const HAS_ENDED: &str = "SELECT COUNT(*) FROM jobs WHERE id = $1 AND ended_at IS
 /// An error keeps its kind: the schema knows no failure without one.
 const FORGET_JOB: &str = "
     UPDATE jobs SET request = $2, sources = $3, end_user = NULL, webhook_url = NULL,
-        erased_at = $4,
+        trace = NULL, erased_at = $4,
         error_message = CASE WHEN error_message IS NULL THEN NULL ELSE 'the job was erased' END,
         inputs_erased_at = COALESCE(inputs_erased_at, $4),
         outputs_erased_at = COALESCE(outputs_erased_at, $4)

@@ -14,7 +14,7 @@ macro_rules! job_sample_columns {
     () => {
         "j.id, j.account_id, j.state, j.request, j.plan, j.sources, j.error_name, j.error_message,
          j.created_at, j.deadline, j.ended_at, j.output_retention, j.outputs_once,
-         j.outputs_erased_at, s.idx,
+         j.outputs_erased_at, j.trace, s.idx,
          s.state AS sample_state, s.seed, s.attempt, s.node, s.output, s.error_name AS sample_error_name,
          s.error_message AS sample_error_message"
     };
@@ -73,14 +73,14 @@ pub(crate) const CLAIM_PREPARATION: Sql = Sql {
         WHERE state = 'accepted' AND +preparation_lease <= $1 AND +deadline > $1
             AND +account_id NOT IN (SELECT value FROM json_each($3))
         ORDER BY created_at, id LIMIT 1)
-    RETURNING id, account_id, sources, request, plan, deadline",
+    RETURNING id, account_id, sources, request, plan, deadline, trace",
     postgres: "
     UPDATE jobs SET preparation_lease = $2 WHERE id = (
         SELECT id FROM jobs
         WHERE state = 'accepted' AND preparation_lease <= $1 AND deadline > $1
             AND account_id NOT IN (SELECT jsonb_array_elements_text($3))
         ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
-    RETURNING id, account_id, sources, request, plan, deadline",
+    RETURNING id, account_id, sources, request, plan, deadline, trace",
 };
 
 /// Whoever ends a sample looks at its siblings to know whether it was the last one.

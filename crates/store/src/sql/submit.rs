@@ -25,8 +25,8 @@ const OPEN_JOB: &str = "
 
 const INSERT_JOB: &str = "
     INSERT INTO jobs (id, account_id, state, request, plan, sources, price, created_at, deadline,
-        webhook_url, end_user, output_retention, outputs_once)
-    VALUES ($1, $2, 'accepted', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+        webhook_url, end_user, output_retention, outputs_once, trace)
+    VALUES ($1, $2, 'accepted', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
 
 const INSERT_SAMPLE: Sql = Sql {
     sqlite: "
@@ -104,6 +104,7 @@ async fn insert_job(
         .bind(job.end_user)
         .bind(job.retention.longest.min(FOREVER))
         .bind(job.retention.once)
+        .bind(job.trace.clone())
         .execute(connection)
         .await?;
     Ok(())

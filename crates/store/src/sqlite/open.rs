@@ -90,6 +90,11 @@ pub(super) const MIGRATIONS: Migrations = &[
         "identities",
         include_str!("../../migrations/sqlite/0012_identities.sql"),
     ),
+    (
+        13,
+        "traces",
+        include_str!("../../migrations/sqlite/0013_traces.sql"),
+    ),
 ];
 
 /// The connection that writes and those that read; in memory they are the same one.

@@ -199,6 +199,7 @@ fn wordy(number: u32) -> NewJob {
             key: format!("{mark}-{number}"),
             request: [1; 32],
         }),
+        trace: Some(format!("00-of-a-trace shop={mark}")),
         ..new_job(number, 1)
     }
 }

@@ -114,6 +114,7 @@ pub(crate) fn new_job(number: u32, samples: u64) -> NewJob {
         webhook_url: None,
         end_user: None,
         retention: RETENTION,
+        trace: None,
     }
 }
 

@@ -26,6 +26,7 @@ use tryon_store::{
     Account, Idempotency, NewJob, Pair, Plan, Retention, Source, StoreError, Submission,
     SubmitError,
 };
+use tryon_trace::{Kind, Span, TraceContext, Traced as _};
 use url::Url;
 
 use self::wanted::{Picture, Wanted};
@@ -225,8 +226,13 @@ pub(super) async fn submit(
     }
     refuse_hopeless(account, wanted.samples)?;
     refuse_expired(app, account, task, &wanted.pictures).await?;
-    let keep = keep(Arc::clone(app), account.clone(), plan, wanted, idempotency);
-    let keep = keep.inspect(move |_| drop(held)).in_current_span();
+    let span = Span::new("submit", Kind::Producer);
+    let keep = keep(Arc::clone(app), account.clone(), plan, wanted, idempotency).traced(&span);
+    let keep = keep.inspect(move |kept| {
+        tell(&span, kept);
+        drop(held);
+    });
+    let keep = keep.in_current_span();
     // A client that hangs up now must not leave pictures behind that no job has.
     let kept = app.submissions.spawn(keep);
     kept.await.map_err(ApiError::internal)?
@@ -267,6 +273,16 @@ async fn refuse_expired(
     Ok(())
 }
 
+fn tell(span: &Span, kept: &Result<Accepted, ApiError>) {
+    match kept {
+        Ok(accepted) => {
+            span.set("tryon.job.id", accepted.id.to_string());
+            span.set("tryon.replayed", accepted.replayed);
+        }
+        Err(_) => span.fail("not accepted"),
+    }
+}
+
 /// Stores the pictures of a job, and accepts it.
 async fn keep(
     app: Arc<App>,
@@ -296,6 +312,8 @@ async fn keep(
             .end_user
             .map(|name| erasure::digest(account.id, &name)),
         retention: retention(&app.config.jobs, &account),
+        // Whatever becomes of it goes on after this.
+        trace: TraceContext::current().map(|context| context.to_string()),
     };
     accept(&app, job).await
 }

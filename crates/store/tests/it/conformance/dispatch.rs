@@ -50,7 +50,9 @@ pub(super) async fn an_assignment_says_what_to_do(store: &dyn Store) {
         plan: plan(Preview),
         inputs: inputs(job),
         seed: u64::MAX,
+        due_at: at(1),
         deadline: at(DEADLINE),
+        trace: None,
     };
     assert_eq!(given, [expected]);
 

@@ -29,6 +29,7 @@ pub(super) async fn a_job_reads_back(store: &dyn Store) {
             ..request()
         },
         seeds: vec![0, u64::MAX],
+        trace: Some("00-where-it-goes-on".to_owned()),
         ..new_job(1, 0)
     };
     assert_eq!(store.find_job(new.id).await.unwrap(), None);
@@ -45,6 +46,7 @@ pub(super) async fn a_job_reads_back(store: &dyn Store) {
         (job.error, job.ended_at, job.outputs_erased_at),
         (None, None, None)
     );
+    assert_eq!(job.trace, new.trace);
     for (index, (sample, seed)) in (0..).zip(job.samples.iter().zip(new.seeds)) {
         assert_eq!((sample.id, sample.seed), (new.id.sample(index), seed));
         assert_eq!((sample.state, sample.attempt), (SampleState::Queued, 0));
