@@ -106,7 +106,7 @@ fn receive_webhooks() -> String {
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for mut client in listener.incoming().flatten() {
-            let _ = client.read(&mut [0; 64 * 1024]);
+            let _ = client.read(&mut vec![0; 64 * 1024]);
             let _ = client.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
         }
     });
@@ -259,9 +259,9 @@ fn a_trace_goes_on_after_node_and_gateway_were_started_anew_with_a_result_to_del
     let own = of_trace(&spans, TRACE);
     assert_chain(&own);
     let tries = named(&own, "deliver");
-    let (failed, received): (Vec<_>, Vec<_>) = tries.into_iter().partition(|it| it.failed);
+    let (failed, taken): (Vec<_>, Vec<_>) = tries.into_iter().partition(|it| it.failed);
     assert!(!failed.is_empty());
-    assert_eq!(received.len(), 1, "{own:#?}");
+    assert_eq!(taken.len(), 1, "{own:#?}");
     for name in ["inference", "dispatch", "settle"] {
         assert_eq!(named(&own, name).len(), 1, "{own:#?}");
     }
