@@ -87,8 +87,18 @@ pub(crate) async fn run(
     {
         println!("  account  {account}, with {FIRST_CREDITS} credits");
         println!("  key      {key}");
-        println!("  sign in  {site}/app/sign-in as {FIRST_LOGIN}, with the password {password}");
-        println!("           keep both: they are not shown again");
+        if platform.gateway.app().config.sign_in.passwords {
+            println!(
+                "  sign in  {site}/app/sign-in as {FIRST_LOGIN}, with the password {password}"
+            );
+            println!("           keep both: they are not shown again");
+        } else {
+            println!("           keep it: it is not shown again");
+            println!(
+                "  sign in  {site}/app/sign-in, once `tryon user create MAIL --account {account} \
+                 --operator --no-password` said who"
+            );
+        }
         // What is behind the sign stays in the browser.
         println!("  try it   {url}/playground#key={key}");
     } else if store.list_users().await.map_err(store_failed)?.is_empty() {
