@@ -208,14 +208,22 @@ impl Blobs {
     pub async fn written_at(&self, key: &Key) -> Result<Option<Timestamp>, BlobError> {
         let found = self.storage.head(&self.path(key)).await.map(Some);
         let found = absent_is_none(found).map_err(access(key, "read"))?;
-        Ok(found.map(|meta| Timestamp::from_millis(meta.last_modified.timestamp_millis())))
+        Ok(found.map(|meta| written(&meta)))
     }
 
-    /// How many pictures an account has staged, counted no further than `most`.
-    pub async fn count_staged(&self, account: AccountId, most: usize) -> Result<usize, BlobError> {
+    /// How many pictures an account has staged after `since`, counted no further than `most`.
+    pub async fn count_staged(
+        &self,
+        account: AccountId,
+        since: Timestamp,
+        most: usize,
+    ) -> Result<usize, BlobError> {
         let folder = Folder::Staged;
         let prefix = self.below(&format!("{}/{account}", folder.as_str()));
-        let staged = self.list_below(&prefix).take(most);
+        let young = |meta: &ObjectMeta| written(meta) > since;
+        let staged = self.list_below(&prefix);
+        let staged = staged.try_filter(|meta| std::future::ready(young(meta)));
+        let staged = staged.take(most);
         let counted = staged.try_fold(0, |count, _| std::future::ready(Ok(count + 1)));
         counted
             .await
@@ -248,9 +256,7 @@ impl Blobs {
     /// pictures of ours are left out.
     pub async fn list(&self, folder: Folder, older_than: Timestamp) -> Result<Vec<Key>, BlobError> {
         let prefix = self.below(folder.as_str());
-        let old = |meta: &ObjectMeta| {
-            Timestamp::from_millis(meta.last_modified.timestamp_millis()) < older_than
-        };
+        let old = |meta: &ObjectMeta| written(meta) < older_than;
         self.list_below(&prefix)
             .try_filter(|meta| std::future::ready(old(meta)))
             .try_filter_map(|meta| std::future::ready(Ok(self.key_of(&meta))))
@@ -354,6 +360,10 @@ impl Blobs {
             .expect("BUG: erasing files does not panic")
             .map_err(|source| BlobError::Folder { path, source })
     }
+}
+
+fn written(meta: &ObjectMeta) -> Timestamp {
+    Timestamp::from_millis(meta.last_modified.timestamp_millis())
 }
 
 fn access(key: &Key, action: &'static str) -> impl Fn(object_store::Error) -> BlobError + use<> {
@@ -517,11 +527,13 @@ mod tests {
                 blobs.put(&key, Bytes::from_static(b"x")).await.unwrap();
                 assert!(blobs.written_at(&key).await.unwrap().is_some());
             }
-            assert_eq!(blobs.count_staged(mine, 100).await.unwrap(), 3);
-            assert_eq!(blobs.count_staged(mine, 2).await.unwrap(), 2);
+            let past = Timestamp::default();
+            assert_eq!(blobs.count_staged(mine, past, 100).await.unwrap(), 3);
+            assert_eq!(blobs.count_staged(mine, past, 2).await.unwrap(), 2);
+            assert_eq!(blobs.count_staged(mine, FUTURE, 100).await.unwrap(), 0);
             blobs.delete(&[key(other, 1)]).await.unwrap();
             assert_eq!(blobs.written_at(&key(other, 1)).await.unwrap(), None);
-            assert_eq!(blobs.count_staged(other, 100).await.unwrap(), 0);
+            assert_eq!(blobs.count_staged(other, past, 100).await.unwrap(), 0);
             assert_eq!(blobs.list(Folder::Staged, FUTURE).await.unwrap().len(), 3);
         }
     }

@@ -4,10 +4,11 @@ use std::{
     fmt,
     io::{self, ErrorKind, Write as _},
     process,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 /// As the standard macro of this name, but for a reader that is gone, as of `tryon doctor | head -1`:
-/// that ends the program quietly.
+/// the command goes on, and nothing more is printed.
 macro_rules! println {
     () => {
         $crate::output::print(format_args!("\n"))
@@ -24,15 +25,21 @@ macro_rules! print {
     };
 }
 
-/// Prints a text, or ends the program: successfully where nobody reads it any more, as that is no
-/// failure of what it does.
+/// Whether nobody reads any more.
+static UNREAD: AtomicBool = AtomicBool::new(false);
+
+/// Prints a text, if somebody reads it: what a command does, and whether it fails, does not depend on
+/// that. Ends the program where it cannot be printed for another reason.
 pub(crate) fn print(text: fmt::Arguments<'_>) {
+    if UNREAD.load(Ordering::Relaxed) {
+        return;
+    }
     let mut stdout = io::stdout().lock();
     let Err(error) = stdout.write_fmt(text).and_then(|()| stdout.flush()) else {
         return;
     };
     if error.kind() == ErrorKind::BrokenPipe {
-        process::exit(0);
+        return UNREAD.store(true, Ordering::Relaxed);
     }
     // Where that cannot be said either, nothing can.
     let hint = "what standard output goes to may be full";

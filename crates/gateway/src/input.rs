@@ -52,7 +52,7 @@ impl Inputs {
     ) -> Result<Bytes, InputError> {
         match source {
             Source::Url(url) => match upload::find_named(&self.app, account, &url) {
-                Some(key) => self.get(&key, || load_error(field, upload::GONE)).await,
+                Some(key) => self.get(&key, || gone(field)).await,
                 None => self.fetch(field, &url).await,
             },
             Source::Blob(key) => match key.parse() {
@@ -89,6 +89,11 @@ pub(crate) fn limits(app: &App) -> Limits {
 fn lost(field: &str) -> JobError {
     let message = format!("`{field}` was lost on our side; submit the job again");
     JobError::new(JobErrorCode::PipelineError, message)
+}
+
+/// That a field names an upload which cannot be used.
+pub(crate) fn gone(field: &str) -> JobError {
+    load_error(field, upload::GONE)
 }
 
 fn load_error(field: &str, reason: &str) -> JobError {

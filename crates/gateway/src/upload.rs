@@ -7,17 +7,23 @@
 use std::time::Duration;
 
 use tryon_blob::{BlobError, Key};
-use tryon_core::{id::AccountId, time::Timestamp};
+use tryon_core::{
+    id::{AccountId, UploadId},
+    time::Timestamp,
+};
+use url::Url;
 
 use crate::{app::App, route::path};
 
-/// The address of uploads, with a slash at the end.
+/// The address of uploads, with a slash at the end: as a submission has it, which is without a port
+/// that goes without saying.
 fn base(app: &App) -> String {
-    format!("{}{}/", app.config.server.link_base(), path::UPLOADS)
+    let base = format!("{}{}/", app.config.server.link_base(), path::UPLOADS);
+    Url::parse(&base).map_or(base, String::from)
 }
 
 /// What a submission names an upload by.
-pub(crate) fn address(app: &App, id: tryon_core::id::UploadId) -> String {
+pub(crate) fn address(app: &App, id: UploadId) -> String {
     format!("{}{id}", base(app))
 }
 

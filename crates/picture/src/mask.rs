@@ -156,11 +156,6 @@ fn is_backdrop(mask: &Mask) -> bool {
     inside as f64 > BACKDROP_BORDER * border.len() as f64
 }
 
-/// Whether a picture has a region painted green that covers at least a thousandth of it.
-pub fn has_paint(picture: &RgbaImage) -> bool {
-    green_mask(picture).share() >= 0.001
-}
-
 fn is_paint([r, g, b, alpha]: [u8; 4]) -> bool {
     alpha > 127 && g > 200 && r < 70 && b < 70 && greenness([r, g, b, alpha]) > 130
 }

@@ -95,6 +95,7 @@ pub fn deleted_columns() -> Vec<DeletedColumns> {
         "error_message",
         "end_user",
         "webhook_url",
+        "trace",
     ];
     [
         ("jobs", &jobs[..]),
@@ -141,6 +142,10 @@ pub fn kept() -> Vec<Kept> {
         (
             "task, choices among those that everybody has, provider and seeds",
             "they say what was paid for, and name nobody",
+        ),
+        (
+            "pictures that were uploaded ahead (`POST /api/v1/uploads`)",
+            "they are of no job, and expire by themselves, or with `DELETE /api/v1/uploads/{id}`",
         ),
         ("this receipt", "it shows that this was done"),
     ]

@@ -133,7 +133,9 @@ fn from_environment(source: &Source, registry: &Registry, faults: &mut Vec<Fault
             .environment
             .get(variable.name)
             .filter(|text| !text.is_empty());
-        let Some(text) = text else { continue };
+        let Some(text) = text.filter(|_| variable.counts(&source.environment)) else {
+            continue;
+        };
         let origin = Origin::Variable(variable.name.to_owned());
         let key = registry.key(variable);
         match variable.kind.parse(text) {

@@ -1,6 +1,8 @@
 //! Every environment variable, registered once: loading and documentation read this list. What each
 //! is for is said by the key it sets.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 /// How the text of a variable is read.
@@ -53,6 +55,22 @@ pub(crate) struct Variable {
     pub(crate) key: &'static str,
     /// How its text is read.
     pub(crate) kind: Kind,
+}
+
+impl Variable {
+    /// Whether it is to be read. Those of OpenTelemetry are every program's on a machine: some switch
+    /// traces off for all, and some are said to samplers that we do not have.
+    pub(crate) fn counts(&self, environment: &BTreeMap<String, String>) -> bool {
+        if !self.name.starts_with("OTEL_") {
+            return true;
+        }
+        let said = |name: &str| environment.get(name).map_or("", |text| text.trim());
+        let off = said("OTEL_SDK_DISABLED").eq_ignore_ascii_case("true")
+            || said("OTEL_TRACES_EXPORTER") == "none";
+        let sampler = said("OTEL_TRACES_SAMPLER");
+        let ours = sampler.is_empty() || sampler.ends_with("traceidratio");
+        !off && (ours || self.name != SAMPLE_RATIO.name)
+    }
 }
 
 const fn variable(name: &'static str, key: &'static str, kind: Kind) -> Variable {
@@ -179,5 +197,27 @@ mod tests {
         let list = |text| Kind::List.parse(text).unwrap();
         assert_eq!(list("http://a, http://b,"), json!(["http://a", "http://b"]));
         assert_eq!(list(""), json!([]));
+    }
+
+    #[test]
+    fn what_every_program_is_told_counts_unless_it_is_switched_off() {
+        let counts = |variable: Variable, said: &[(&str, &str)]| {
+            let said = said
+                .iter()
+                .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+            variable.counts(&said.collect())
+        };
+        assert!(counts(ENDPOINT, &[]) && counts(SAMPLE_RATIO, &[]));
+        for off in [
+            ("OTEL_SDK_DISABLED", "True"),
+            ("OTEL_TRACES_EXPORTER", "none"),
+        ] {
+            assert!(!counts(ENDPOINT, &[off]), "{off:?}");
+            assert!(counts(NODE_VARIABLES[0], &[off]), "{off:?}");
+        }
+        let sampler = |name| [("OTEL_TRACES_SAMPLER", name)];
+        assert!(counts(SAMPLE_RATIO, &sampler("parentbased_traceidratio")));
+        assert!(!counts(SAMPLE_RATIO, &sampler("jaeger_remote")));
+        assert!(counts(ENDPOINT, &sampler("jaeger_remote")));
     }
 }

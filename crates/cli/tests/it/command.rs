@@ -309,7 +309,7 @@ fn the_doctor_says_what_runs_here_and_leaves_nothing_behind() {
 
 /// As of `tryon doctor | head -1`, where `head` is even gone before the first line.
 #[test]
-fn a_reader_that_has_seen_enough_ends_a_command_quietly() {
+fn a_reader_that_has_seen_enough_changes_nothing_of_what_a_command_does() {
     let folder = tempfile::tempdir().unwrap();
     let commands: [&[&str]; 4] = [
         &["doctor"],
@@ -329,4 +329,6 @@ fn a_reader_that_has_seen_enough_ends_a_command_quietly() {
         assert_eq!(errors(&output), "", "{args:?}");
         assert_eq!(output.status.code(), Some(0), "{args:?}");
     }
+    let accounts = run(folder.path(), &["account", "list"]);
+    assert!(accounts.contains("shop"), "{accounts}");
 }

@@ -3,18 +3,13 @@
 use image::{Rgb, RgbImage, RgbaImage};
 use tryon_core::task::Task;
 use tryon_engine::{EngineError, Request};
+use tryon_picture::mask::{Mask, find_marked};
 
 use super::QwenEngine;
 use crate::{backend::Backend, error::RunError, mask, tap::Untapped};
 
 /// What the model was told that paint means.
 const GREEN: Rgb<u8> = Rgb([0, 255, 0]);
-
-/// Transparent to this degree is cut out.
-const CUT_OUT: u8 = 128;
-
-/// The share of a picture that must be marked to count as a mask and not as a leaf.
-const LEAST_SHARE: f64 = 0.005;
 
 /// A person's picture, and whether a region of it is painted.
 pub(super) struct Person {
@@ -26,17 +21,12 @@ impl<B: Backend> QwenEngine<B> {
     /// The person with the region to dress painted green: as the client marked it, or as the
     /// parser finds it where one is installed.
     pub(super) fn person(&self, request: &Request) -> Result<Person, EngineError> {
-        let picture = painted(&request.person);
-        if request.options.task != Task::Clothes {
+        let marked = find_marked(&request.person).map(|(_, mask)| mask);
+        let picture = painted(&request.person, marked.as_ref());
+        if request.options.task != Task::Clothes || marked.is_some() {
             return Ok(Person {
                 picture,
-                masked: false,
-            });
-        }
-        if is_marked(&picture) {
-            return Ok(Person {
-                picture,
-                masked: true,
+                masked: request.options.task == Task::Clothes,
             });
         }
         let Some(parser) = &self.parser else {
@@ -61,27 +51,20 @@ impl<B: Backend> QwenEngine<B> {
     }
 }
 
-fn is_marked(picture: &RgbImage) -> bool {
-    let green = picture.pixels().filter(|pixel| **pixel == GREEN).count();
-    let all = f64::from(picture.width()) * f64::from(picture.height());
-    green as f64 >= LEAST_SHARE * all
-}
-
-/// The picture with what is cut out, or all but pure green, in pure green.
-fn painted(picture: &RgbaImage) -> RgbImage {
-    RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
-        let [r, g, b, a] = picture.get_pixel(x, y).0;
-        // JPEG leaves pure green a little less pure.
-        let green = g > 200 && r < 70 && b < 70;
-        if a < CUT_OUT || green {
-            GREEN
-        } else {
-            Rgb([r, g, b])
+/// The picture on white, with the marked region in pure green.
+fn painted(picture: &RgbaImage, marked: Option<&Mask>) -> RgbImage {
+    let mut flat = flatten(picture);
+    if let Some(marked) = marked {
+        for (x, y, pixel) in flat.enumerate_pixels_mut() {
+            if marked.contains(x, y) {
+                *pixel = GREEN;
+            }
         }
-    })
+    }
+    flat
 }
 
-/// A garment on white, where its picture is transparent.
+/// A picture on white, where it is transparent.
 pub(super) fn flatten(picture: &RgbaImage) -> RgbImage {
     RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
         let [r, g, b, a] = picture.get_pixel(x, y).0;
@@ -100,23 +83,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_cut_out_or_painted_is_marked() {
-        let person = |marked: Rgba<u8>| {
-            RgbaImage::from_fn(20, 20, |x, y| {
-                if x < 10 && y < 10 {
-                    marked
-                } else {
-                    Rgba([90, 120, 150, 255])
-                }
+    fn what_is_cut_out_or_painted_is_green_and_a_backdrop_is_white() {
+        let person = |paint: [u8; 4], is_paint: fn(u32, u32) -> bool| {
+            RgbaImage::from_fn(40, 40, |x, y| {
+                let skin = [90, 120, 150, 255];
+                Rgba(if is_paint(x, y) { paint } else { skin })
             })
         };
-        for marked in [Rgba([9, 9, 9, 0]), Rgba([3, 250, 6, 255])] {
-            let picture = painted(&person(marked));
-            assert!(is_marked(&picture), "{marked:?}");
-            assert_eq!(picture.get_pixel(0, 0), &GREEN);
-            assert_eq!(picture.get_pixel(15, 15), &Rgb([90, 120, 150]));
+        let chest = |x: u32, y: u32| (10..30).contains(&x) && (15..35).contains(&y);
+        let around = |x: u32, y: u32| !(10..30).contains(&x) || y < 10;
+        let shown = |picture: &RgbaImage| {
+            let marked = find_marked(picture).map(|(_, mask)| mask);
+            painted(picture, marked.as_ref())
+        };
+        for paint in [[9, 9, 9, 0], [3, 250, 6, 255]] {
+            let picture = shown(&person(paint, chest));
+            assert_eq!(picture.get_pixel(20, 20), &GREEN, "{paint:?}");
+            assert_eq!(picture.get_pixel(5, 5), &Rgb([90, 120, 150]));
         }
-        assert!(!is_marked(&painted(&person(Rgba([90, 120, 150, 255])))));
+        let cut_out = shown(&person([9, 9, 9, 0], around));
+        assert_eq!(cut_out.get_pixel(5, 5), &Rgb([255; 3]));
+        assert_eq!(cut_out.get_pixel(20, 20), &Rgb([90, 120, 150]));
     }
 
     #[test]

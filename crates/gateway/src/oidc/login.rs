@@ -94,7 +94,8 @@ async fn link(
         "{}: {} at {}",
         user.login, identity.subject, identity.issuer
     );
-    note(app, (&user.login, user.account), "user.link", detail).await?;
+    let of = (&*user.login, user.account);
+    note(app, of, "user.link", detail.clone()).await?;
     let linked = app
         .store
         .link_identity(identity, user.id, app.clock.now())
@@ -104,7 +105,11 @@ async fn link(
     }
     // The same person in two windows is linked by one of them.
     let found = app.store.find_identity(identity).await?;
-    Ok(found.filter(|it| it.id == user.id).ok_or(Stranger::Taken))
+    let linked = found.filter(|it| it.id == user.id);
+    if linked.is_none() {
+        note(app, of, "user.link.refused", detail).await?;
+    }
+    Ok(linked.ok_or(Stranger::Taken))
 }
 
 /// A login for this address, where logins are made for its domain.
@@ -117,10 +122,8 @@ async fn create(app: &App, login: &str) -> Result<Option<User>, StoreError> {
         tracing::error!(%account, "the account of `sign_in.oidc.create_in` is not there");
         return Ok(None);
     }
-    let mut id = [0; 12];
-    app.random.fill(&mut id);
     let user = NewUser {
-        id: UserId::from_bytes(id),
+        id: UserId::from_bytes(app.random.id()),
         login: login.to_owned(),
         account,
         is_operator: false,

@@ -141,6 +141,16 @@ pub(crate) enum OidcError {
     NoClaims(#[source] Box<dyn Error + Send + Sync>),
 }
 
+impl OidcError {
+    /// Whether whoever wants to sign in has no part in it: the provider does not answer.
+    pub(crate) const fn is_the_providers(&self) -> bool {
+        matches!(
+            self,
+            Self::Undescribed(_) | Self::Silent | Self::NoTokens(_)
+        )
+    }
+}
+
 /// Somebody, as a provider knows them.
 #[derive(Debug)]
 pub(crate) struct Person {

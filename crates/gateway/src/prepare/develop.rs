@@ -1,13 +1,24 @@
 //! From a file that a stranger sent to one that a node can be given.
 
 use bytes::Bytes;
+use image::RgbaImage;
 use tryon_picture::{Growth, Limits, PictureError, decode, encode_png, fit_long_side, resize};
 
 /// The picture upright, without metadata and with a longer side of at most `max_side` pixels, as
 /// PNG. Its transparency stays: it may be a mask.
 pub(super) fn develop(file: Bytes, limits: &Limits, max_side: u32) -> Result<Bytes, PictureError> {
-    let mut picture = decode(&file, limits)?;
+    let picture = reduce(&file, limits, max_side)?;
     drop(file);
+    encode_png(&picture, &[]).map(Bytes::from)
+}
+
+/// The same, not encoded.
+pub(crate) fn reduce(
+    file: &[u8],
+    limits: &Limits,
+    max_side: u32,
+) -> Result<RgbaImage, PictureError> {
+    let mut picture = decode(file, limits)?;
     let (width, height) = fit_long_side(
         picture.width(),
         picture.height(),
@@ -18,12 +29,12 @@ pub(super) fn develop(file: Bytes, limits: &Limits, max_side: u32) -> Result<Byt
     if (width, height) != picture.dimensions() {
         picture = resize(&picture, width, height);
     }
-    encode_png(&picture, &[]).map(Bytes::from)
+    Ok(picture)
 }
 
 #[cfg(test)]
 mod tests {
-    use image::{Rgba, RgbaImage};
+    use image::Rgba;
     use tryon_picture::{probe, read_text};
 
     use super::*;

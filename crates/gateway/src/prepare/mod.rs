@@ -11,6 +11,8 @@
 mod develop;
 mod input;
 
+pub(crate) use self::develop::reduce;
+
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},

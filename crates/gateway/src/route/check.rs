@@ -15,9 +15,9 @@ use tryon_core::{
     task::{Mode, Task},
 };
 use tryon_picture::{
-    Growth, Header, Limits, Mask, PictureError, decode, fit_long_side,
+    Limits, Mask, PictureError,
     mask::{Marking, find_marked},
-    probe, resize,
+    probe,
 };
 use tryon_store::{Plan, Source};
 
@@ -34,6 +34,8 @@ use crate::{
     auth::Caller,
     error::ApiError,
     input::{self, InputError, Inputs},
+    prepare::reduce,
+    upload,
 };
 
 /// Says what would become of a picture: what it is, whether it can be used, what a node would be given,
@@ -107,6 +109,11 @@ async fn look(
     let file = match picture {
         Picture::Bytes(file) => file,
         Picture::Url(url) => {
+            if let Some(key) = upload::find_named(app, account, url.as_str())
+                && !upload::is_kept(app, &key).await?
+            {
+                return Err(input::gone(CHECKED_FIELD).into());
+            }
             let source = Source::Url(url.into());
             inputs.read(account, CHECKED_FIELD, source).await?
         }
@@ -136,23 +143,14 @@ fn examine(file: &Bytes, limits: &Limits, max_side: u32) -> Examined {
         Err(error) => return (None, Err(error)),
     };
     let info = Some(tell(header, file.len()));
-    (info, look_into(file, limits, header, max_side))
+    (info, look_into(file, limits, max_side))
 }
 
-fn look_into(
-    file: &[u8],
-    limits: &Limits,
-    header: Header,
-    max_side: u32,
-) -> Result<Contents, PictureError> {
-    let mut picture = decode(file, limits)?;
-    let (width, height) = fit_long_side(header.width, header.height, max_side, 1, Growth::Never);
-    if (width, height) != picture.dimensions() {
-        picture = resize(&picture, width, height);
-    }
+fn look_into(file: &Bytes, limits: &Limits, max_side: u32) -> Result<Contents, PictureError> {
+    let picture = reduce(file, limits, max_side)?;
     Ok(Contents {
-        width,
-        height,
+        width: picture.width(),
+        height: picture.height(),
         mask: find_marked(&picture).and_then(|(marking, mask)| measure(marking, &mask)),
     })
 }

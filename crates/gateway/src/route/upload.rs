@@ -12,6 +12,7 @@ use axum::{
 use bytes::Bytes;
 use futures::stream;
 use multer::Multipart;
+use tokio::task::spawn_blocking;
 use tryon_api::public::{ErrorBody, PictureInfo, Uploaded};
 use tryon_blob::Key;
 use tryon_core::id::UploadId;
@@ -23,6 +24,9 @@ use crate::{app::App, auth::Caller, error::ApiError, upload};
 
 /// The field of a form that holds the picture.
 const FIELD: &str = "file";
+
+/// How many fields of a form are looked through for it.
+const MOST_FIELDS: usize = 16;
 
 /// The form that an upload may come in.
 #[derive(ToSchema)]
@@ -64,13 +68,15 @@ pub(super) async fn create_upload(
     body: Body,
 ) -> Result<impl IntoResponse, ApiError> {
     let (account, most) = (caller.account.id, app.config.limits.uploads);
-    if app.blobs.count_staged(account, most).await? >= most {
+    let kept_since = app.clock.now() - app.config.jobs.upload_retention.duration();
+    let kept = app.blobs.count_staged(account, kept_since, most).await?;
+    if kept >= most {
         return Err(ApiError::too_many_uploads(most));
     }
     let body = body::read(body, &caller.account, &app.config.limits, &app.bodies).await?;
     let (bytes, _held) = body.into_parts();
     let file = read_file(&headers, bytes).await?;
-    let picture = describe(&app, &file)?;
+    let picture = describe(&app, file.clone()).await?;
     let id = UploadId::from_bytes(app.random.id());
     app.blobs.put(&Key::staged(account, id), file).await?;
     let url = upload::address(&app, id);
@@ -117,12 +123,22 @@ async fn read_file(headers: &HeaderMap, body: Bytes) -> Result<Bytes, ApiError> 
     let Ok(boundary) = multer::parse_boundary(kind) else {
         return Ok(body);
     };
+    // It is all there, and searched for where one field ends and the next begins.
+    let read = spawn_blocking(move || futures::executor::block_on(read_form(body, boundary)));
+    read.await.map_err(ApiError::internal)?
+}
+
+async fn read_form(body: Bytes, boundary: String) -> Result<Bytes, ApiError> {
     let wrong = |error| ApiError::bad_request(format!("the form cannot be read: {error}"));
     let whole = stream::once(async { Ok::<_, Infallible>(body) });
     let mut form = Multipart::new(whole, boundary);
-    while let Some(field) = form.next_field().await.map_err(wrong)? {
-        if field.name() == Some(FIELD) {
-            return field.bytes().await.map_err(wrong);
+    for _ in 0..MOST_FIELDS {
+        match form.next_field().await.map_err(wrong)? {
+            Some(field) if field.name() == Some(FIELD) => {
+                return field.bytes().await.map_err(wrong);
+            }
+            Some(_) => {}
+            None => break,
         }
     }
     Err(ApiError::bad_request(format!(
@@ -130,15 +146,21 @@ async fn read_file(headers: &HeaderMap, body: Bytes) -> Result<Bytes, ApiError> 
     )))
 }
 
-fn describe(app: &App, file: &[u8]) -> Result<PictureInfo, ApiError> {
+async fn describe(app: &App, file: Bytes) -> Result<PictureInfo, ApiError> {
     let limits = Limits {
         max_bytes: app.config.limits.picture_bytes as u64,
         ..Limits::default()
     };
-    let header = probe(file, &limits);
-    let header = header
-        .map_err(|error| ApiError::bad_request(format!("the picture cannot be used: {error}")))?;
-    Ok(tell(header, file.len()))
+    let unusable = |reason| ApiError::bad_request(format!("the picture cannot be used: {reason}"));
+    // A header holds compressed parts.
+    let look = move || probe(&file, &limits).map(|header| tell(header, file.len()));
+    match app.darkroom.run(look).await {
+        Ok(looked) => looked.map_err(|error| unusable(error.to_string())),
+        Err(panic) => {
+            tracing::error!(%panic, "BUG: a picture's header could not be read or refused");
+            Err(unusable("it cannot be read; send another file".to_owned()))
+        }
+    }
 }
 
 /// What a picture's header says, in the words of the API.

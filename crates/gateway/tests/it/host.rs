@@ -19,7 +19,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle};
 use tryon_testkit::upload;
 
 /// Serves pictures until it is dropped.
@@ -27,6 +27,8 @@ pub(crate) struct Host {
     pub(crate) address: SocketAddr,
     /// Bytes that endless answers gave away.
     given: Arc<AtomicU64>,
+    /// Lets go what is held.
+    gate: Arc<Semaphore>,
     task: JoinHandle<()>,
 }
 
@@ -35,6 +37,8 @@ impl Host {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let given = Arc::new(AtomicU64::new(0));
+        let gate = Arc::new(Semaphore::new(0));
+        let held = Arc::clone(&gate);
         let router = Router::new()
             .route("/picture.png", get(|| async { upload::png(48, 64) }))
             .route("/typed-as-text", get(typed_as_text))
@@ -45,6 +49,7 @@ impl Host {
             .route("/huge", get(huge))
             .route("/drip", get(drip))
             .route("/silent", get(silent))
+            .route("/held", get(async move || hold(&held).await))
             .route("/mute", get(std::future::pending::<StatusCode>))
             .route("/broken", get(broken))
             .route("/zipped", get(zipped))
@@ -53,12 +58,18 @@ impl Host {
         Self {
             address,
             given,
+            gate,
             task,
         }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// Answers what is held, and is asked for from now on.
+    pub(crate) fn release(&self) {
+        self.gate.close();
     }
 
     /// Bytes that endless answers gave away.
@@ -132,6 +143,13 @@ async fn silent() -> Body {
     let start = Bytes::from(upload::truncated(upload::png(48, 64)));
     let start = stream::iter([Ok::<_, Infallible>(start)]);
     Body::from_stream(start.chain(stream::pending()))
+}
+
+/// A picture, once it is let go.
+async fn hold(gate: &Semaphore) -> Vec<u8> {
+    // An error says that it is open.
+    let _ = gate.acquire().await;
+    upload::png(48, 64)
 }
 
 /// Half a picture under the whole one's length.

@@ -125,6 +125,8 @@ async fn an_upload_expires_and_a_job_that_was_accepted_before_still_finds_it() {
     let late = app.post("/tryon/clothes", &clothes(fits)).await;
     let told = late.refusal(400, "BadRequest");
     assert!(told.contains("expired"), "{told}");
+    let checked = check(&app, json!({"image": url})).await;
+    assert_eq!(checked["usable"], false, "{checked}");
     assert_eq!(app.pictures(Folder::Staged).await.len(), 1);
     app.clock.advance(app.config.jobs.deadline.duration());
     wait("the end of the upload", async || {
@@ -136,19 +138,15 @@ async fn an_upload_expires_and_a_job_that_was_accepted_before_still_finds_it() {
 #[tokio::test]
 async fn a_job_whose_upload_is_erased_says_so() {
     let host = Host::start().await;
-    let app = TestApp::start_with(|config| {
-        config.fetch.allow_private = true;
-        config.fetch.read_timeout = Seconds::new(3);
-    })
-    .await;
+    let app = TestApp::start_with(|config| config.fetch.allow_private = true).await;
     let url = uploaded(&app, upload::png(48, 64)).await;
     // An account's job is not prepared while a quarter of the places are held by four others.
     for _ in 0..4 {
-        app.submit(json!({"model_image": host.url("/silent")}))
-            .await;
+        app.submit(json!({"model_image": host.url("/held")})).await;
     }
     let job = app.submit(json!({"model_image": url})).await;
     assert_eq!(erase(&app, &app.owner, &url).await, 204);
+    host.release();
     let (name, message) = app.wait_for_failure_among(job).await;
     assert_eq!(name, JobErrorCode::ImageLoadError.as_str(), "{message}");
     assert!(
@@ -196,6 +194,11 @@ async fn an_account_has_so_many_uploads_at_once() {
     assert_eq!(send(&app, &other, upload::png(48, 64)).await.status, 201);
     assert_eq!(erase(&app, &app.owner, &first).await, 204);
     uploaded(&app, upload::png(48, 64)).await;
+    // Those that expired are not counted, even where they are not yet erased.
+    app.clock
+        .advance(app.config.jobs.upload_retention.duration() + Duration::from_secs(60));
+    let fourth = send(&app, &app.owner, upload::png(48, 64)).await;
+    assert_eq!(fourth.status, 201, "{}", fourth.text);
 }
 
 #[tokio::test]

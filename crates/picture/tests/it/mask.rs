@@ -1,5 +1,5 @@
 use image::{DynamicImage, Rgba, RgbaImage};
-use tryon_picture::mask::{Mask, green_mask, has_paint, transparent_mask};
+use tryon_picture::mask::{Marking, Mask, find_marked, green_mask, transparent_mask};
 use tryon_picture::{Limits, decode, encode_jpeg};
 
 const GREEN: Rgba<u8> = Rgba([0, 255, 0, 255]);
@@ -33,7 +33,7 @@ fn overlap(a: &Mask, b: &Mask) -> f64 {
 fn paint_is_found_exactly() {
     let (picture, disc) = painted();
     assert_eq!(green_mask(&picture), disc);
-    assert!(has_paint(&picture));
+    assert_eq!(find_marked(&picture), Some((Marking::Paint, disc)));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn specks_and_green_clothes_are_not_paint() {
     assert_eq!(green_mask(&picture), disc);
     let shirt = RgbaImage::from_pixel(64, 64, Rgba([60, 190, 80, 255]));
     assert!(green_mask(&shirt).is_empty());
-    assert!(!has_paint(&shirt));
+    assert_eq!(find_marked(&shirt), None);
 }
 
 #[test]

@@ -96,7 +96,12 @@ async fn try_come_back(
     }
     let person = match provider.identify(&flow, &code, now).await {
         Ok(person) => person,
-        Err(error) => return Ok(explain(app, provider, &error, next)),
+        Err(error) => {
+            if error.is_the_providers() {
+                app.guessers.refund(from);
+            }
+            return Ok(explain(app, provider, &error, next));
+        }
     };
     let user = match login::find(app, &person).await? {
         Ok(user) => user,
