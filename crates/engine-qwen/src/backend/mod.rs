@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// What stands between a linear layer and its result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Activation {
     /// Nothing.
     None,
@@ -37,7 +37,7 @@ pub enum Activation {
 }
 
 /// Which numbers of a head are turned together by a rotary embedding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pairing {
     /// `2i` with `2i + 1`.
     Interleaved,
@@ -137,6 +137,11 @@ pub trait Backend: Send + Sync + 'static {
     /// A name such as `cpu`.
     fn name(&self) -> &'static str;
 
+    /// Bytes of the device's own memory that are free. Nothing of one that computes in the machine's.
+    fn free_memory(&self) -> Option<u64> {
+        None
+    }
+
     /// Puts values, row by row, on the device.
     fn upload(&self, values: Vec<f32>, shape: &[usize]) -> Result<Self::Tensor>;
     /// Fetches values, row by row.
@@ -149,6 +154,20 @@ pub trait Backend: Send + Sync + 'static {
         &self,
         weights: LinearWeights,
     ) -> std::result::Result<Self::Linear, LoadError>;
+    /// Prepares linear layers that are given the same input, in this order, so that a device can
+    /// make one of them.
+    fn prepare_linears(
+        &self,
+        layers: Vec<LinearWeights>,
+    ) -> std::result::Result<Vec<Self::Linear>, LoadError> {
+        let layers = layers.into_iter();
+        layers.map(|weights| self.prepare_linear(weights)).collect()
+    }
+    /// Has these computed, so that neither what they are made of is kept for them nor they are
+    /// computed with what needs them. Nothing to do for a device that computes at once.
+    fn settle(&self, _tensors: &[&Self::Tensor]) -> Result<()> {
+        Ok(())
+    }
     /// Prepares a convolution from `[out, in / groups, kernel, kernel]` and `[out]`.
     fn prepare_conv(
         &self,

@@ -182,6 +182,13 @@ impl<B: Backend> Transformer<B> {
             "BUG: the references are not of their grids' sizes"
         );
         let places = self.places(backend, inputs.grids, backend.shape(&text)[0], tap)?;
+        let embedded = references.as_ref().map(|(_, embedded)| embedded);
+        backend.settle(
+            &[Some(&text), embedded]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>(),
+        )?;
         Ok(Condition {
             text,
             references,

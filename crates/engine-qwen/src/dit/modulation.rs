@@ -73,6 +73,10 @@ pub(super) struct ModulationTables<B: Backend> {
 }
 
 impl<T> Half<T> {
+    fn all(&self) -> [&T; 3] {
+        [&self.shift, &self.scale, &self.gate]
+    }
+
     pub(super) fn shift(&self, split: usize) -> Modulation<'_, T> {
         Modulation {
             rows: &self.shift,
@@ -180,6 +184,7 @@ impl<B: Backend> ModulationTables<B> {
             .map(|((timestep, temb), blocks)| {
                 // The head's scale comes before its shift: the other way round than in a block.
                 let [out_scale, out_shift] = self.parts(backend, &temb.noise, &out)?;
+                backend.settle(&[&out_scale, &out_shift])?;
                 Ok(StepModulation {
                     timestep: *timestep,
                     temb: temb.rows,
@@ -231,7 +236,12 @@ impl<B: Backend> ModulationTables<B> {
             };
             Ok([attention, mlp])
         };
-        tembs.iter().map(halves).collect()
+        let halves: Vec<Halves<B::Tensor>> =
+            tembs.iter().map(halves).collect::<Result<_, LoadError>>()?;
+        // Before the layer is freed.
+        let settled = halves.iter().flatten().flat_map(Half::all);
+        backend.settle(&settled.collect::<Vec<_>>())?;
+        Ok(halves)
     }
 
     /// A layer from the file, `width → parts · width`.
@@ -314,9 +324,7 @@ impl<T> StepModulation<T> {
 
 /// The parts side by side, as the layer gave them.
 fn whole<B: Backend>(backend: &B, halves: &Halves<B::Tensor>) -> Result<Vec<f64>, ComputeError> {
-    let parts = halves
-        .iter()
-        .flat_map(|half| [&half.shift, &half.scale, &half.gate]);
+    let parts = halves.iter().flat_map(Half::all);
     let parts: Vec<Vec<f32>> = parts
         .map(|part| backend.download(part))
         .collect::<Result<_, _>>()?;

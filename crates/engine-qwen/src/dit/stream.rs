@@ -78,10 +78,12 @@ impl<B: Backend> Stream<B> {
             scope.at(name).linear(backend, inputs, outputs, Bias::Yes)
         };
         let norm = |name| scope.tensor(backend, name, &[config.head_width]);
+        let together = [names.q, names.k, names.v].map(|name| (name, width));
+        let [q, k, v] = scope.linears(backend, width, together, Bias::Yes)?;
         Ok(Self {
-            q: linear(names.q, width, width)?,
-            k: linear(names.k, width, width)?,
-            v: linear(names.v, width, width)?,
+            q,
+            k,
+            v,
             norm_q: norm(names.norm_q)?,
             norm_k: norm(names.norm_k)?,
             out: linear(names.out, width, width)?,

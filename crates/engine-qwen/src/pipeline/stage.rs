@@ -51,6 +51,10 @@ impl<B: Backend> Pipeline<B> {
             positive,
             negative: negative.transpose()?,
         };
+        // Before the encoder is freed.
+        let prompts = [Some(&encoded.positive), encoded.negative.as_ref()];
+        self.backend
+            .settle(&prompts.into_iter().flatten().collect::<Vec<_>>())?;
         self.free_unless_whole();
         Ok(encoded)
     }

@@ -147,6 +147,24 @@ impl<'a> Scope<'a> {
         })
     }
 
+    /// The layers below these names that are given the same input, each with the number of its
+    /// outputs.
+    pub fn linears<B: Backend, const N: usize>(
+        &self,
+        backend: &B,
+        inputs: usize,
+        layers: [(&str, usize); N],
+        bias: Bias,
+    ) -> Result<[B::Linear; N], LoadError> {
+        let weights = layers.into_iter().map(|(name, outputs)| {
+            let scope = self.at(name);
+            scope.linear_weights(inputs, outputs, bias)
+        });
+        let prepared = backend.prepare_linears(weights.collect::<Result<_, _>>()?)?;
+        let prepared = prepared.try_into().ok();
+        Ok(prepared.expect("BUG: a layer for each"))
+    }
+
     fn scaled(&self, view: &View<'_>, outputs: usize) -> Result<Matrix, LoadError> {
         let scales = self.view("weight_scale", &[outputs, 1])?;
         let scale = scales.to_f32()?;

@@ -32,21 +32,26 @@ impl<B: Backend> Layer<B> {
     ) -> Result<Self, LoadError> {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         let kv = config.num_key_value_heads * config.head_width();
-        let linear = |name: &str, inputs, outputs, bias| {
+        let linear = |scope: &Scope<'_>, name: &str, inputs| {
             let scope = scope.at(name);
-            scope.linear(backend, inputs, outputs, bias)
+            scope.linear(backend, inputs, hidden, Bias::No)
         };
         let norm = |name: &str| scope.at(name).tensor(backend, "weight", &[hidden]);
+        let (attention, mlp) = (scope.at("self_attn"), scope.at("mlp"));
+        let together = [("q_proj", hidden), ("k_proj", kv), ("v_proj", kv)];
+        let [q, k, v] = attention.linears(backend, hidden, together, Bias::Yes)?;
+        let together = [("gate_proj", inner), ("up_proj", inner)];
+        let [gate, up] = mlp.linears(backend, hidden, together, Bias::No)?;
         Ok(Self {
             input_norm: norm("input_layernorm")?,
             post_attention_norm: norm("post_attention_layernorm")?,
-            q: linear("self_attn.q_proj", hidden, hidden, Bias::Yes)?,
-            k: linear("self_attn.k_proj", hidden, kv, Bias::Yes)?,
-            v: linear("self_attn.v_proj", hidden, kv, Bias::Yes)?,
-            o: linear("self_attn.o_proj", hidden, hidden, Bias::No)?,
-            gate: linear("mlp.gate_proj", hidden, inner, Bias::No)?,
-            up: linear("mlp.up_proj", hidden, inner, Bias::No)?,
-            down: linear("mlp.down_proj", inner, hidden, Bias::No)?,
+            q,
+            k,
+            v,
+            o: linear(&attention, "o_proj", hidden)?,
+            gate,
+            up,
+            down: linear(&mlp, "down_proj", inner)?,
             heads: config.num_attention_heads,
             kv_heads: config.num_key_value_heads,
             head_width: config.head_width(),

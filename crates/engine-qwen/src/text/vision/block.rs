@@ -33,13 +33,17 @@ impl<B: Backend> Block<B> {
             scope.linear(backend, inputs, outputs, Bias::Yes)
         };
         let norm = |name: &str| scope.at(name).tensor(backend, "weight", &[hidden]);
+        let together = [("gate_proj", inner), ("up_proj", inner)];
+        let [gate, up] = scope
+            .at("mlp")
+            .linears(backend, hidden, together, Bias::Yes)?;
         Ok(Self {
             norm1: norm("norm1")?,
             norm2: norm("norm2")?,
             qkv: linear("attn.qkv", hidden, 3 * hidden)?,
             proj: linear("attn.proj", hidden, hidden)?,
-            gate: linear("mlp.gate_proj", hidden, inner)?,
-            up: linear("mlp.up_proj", hidden, inner)?,
+            gate,
+            up,
             down: linear("mlp.down_proj", inner, hidden)?,
             heads: config.num_heads,
             hidden,
