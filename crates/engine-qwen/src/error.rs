@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use tryon_engine::{EngineError, Refusal};
 
+use crate::backend::cuda::DeviceError;
+
 /// Why a checkpoint cannot be used. Each names the file, tensor or key that is at fault.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -144,6 +146,20 @@ pub enum ComputeError {
     /// The tensor library failed.
     #[error("a tensor operation failed")]
     Tensor(#[from] candle_core::Error),
+    /// The device failed.
+    #[error("the device failed")]
+    Device(#[source] DeviceError),
+}
+
+impl From<DeviceError> for ComputeError {
+    fn from(error: DeviceError) -> Self {
+        match error {
+            DeviceError::OutOfMemory { bytes } => Self::OutOfMemory {
+                needed: format!("{} MiB", bytes.div_ceil(1 << 20)),
+            },
+            error => Self::Device(error),
+        }
+    }
 }
 
 /// Why a picture was not made.

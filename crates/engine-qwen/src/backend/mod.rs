@@ -10,6 +10,7 @@
 //! dimension: a job is one picture.
 
 mod cpu;
+pub mod cuda;
 
 use std::ops::Range;
 

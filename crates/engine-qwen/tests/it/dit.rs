@@ -24,18 +24,28 @@ const fn grid(height: usize, width: usize) -> Grid {
 }
 
 fn load(version: &str, weights: Weights, fp8: Fp8) -> Transformer<Cpu> {
-    let config = golden::path(&format!("checkpoint/{version}/transformer/config.json"));
-    let config = TransformerConfig::read(&config).unwrap();
-    Transformer::load(&Cpu, weights, fp8, &config, &[]).unwrap()
+    load_on(&Cpu, version, weights, fp8)
 }
 
-fn weights() -> Weights {
+/// The transformer of a tiny checkpoint on this device.
+pub(crate) fn load_on<B: Backend>(
+    backend: &B,
+    version: &str,
+    weights: Weights,
+    fp8: Fp8,
+) -> Transformer<B> {
+    let config = golden::path(&format!("checkpoint/{version}/transformer/config.json"));
+    let config = TransformerConfig::read(&config).unwrap();
+    Transformer::load(backend, weights, fp8, &config, &[]).unwrap()
+}
+
+pub(crate) fn weights() -> Weights {
     Weights::open(&golden::path("checkpoint/tiny-2511/transformer")).unwrap()
 }
 
 /// A golden run.
-struct Replay {
-    golden: Golden,
+pub(crate) struct Replay {
+    pub(crate) golden: Golden,
     /// The one that has what goes into the transformer, which is the same in all.
     inputs: Golden,
     schedule: Schedule,
@@ -45,7 +55,7 @@ struct Replay {
 }
 
 impl Replay {
-    fn of(name: &str) -> Self {
+    pub(crate) fn of(name: &str) -> Self {
         let golden = golden::open(name);
         let metadata = |key| golden.metadata(key).unwrap();
         Self {
@@ -63,41 +73,43 @@ impl Replay {
         }
     }
 
-    fn upload(values: Vec<f32>, width: usize) -> <Cpu as Backend>::Tensor {
+    fn upload<B: Backend>(backend: &B, values: Vec<f32>, width: usize) -> B::Tensor {
         let rows = values.len() / width;
-        Cpu.upload(values, &[rows, width]).unwrap()
+        backend.upload(values, &[rows, width]).unwrap()
     }
 
-    fn condition(
+    fn condition<B: Backend>(
         &self,
-        transformer: &Transformer<Cpu>,
+        backend: &B,
+        transformer: &Transformer<B>,
         prompt: Vec<f32>,
-        tap: &mut dyn Tap<Cpu>,
-    ) -> Condition<Cpu> {
+        tap: &mut dyn Tap<B>,
+    ) -> Condition<B> {
         let config = transformer.config();
         let all = golden::floats(&self.inputs, "dit.in.hidden_states");
         let references = all[GRIDS[0].tokens() * config.channels..].to_vec();
         let inputs = Inputs {
-            prompt: &Self::upload(prompt, config.text_width),
-            references: Some(&Self::upload(references, config.channels)),
+            prompt: &Self::upload(backend, prompt, config.text_width),
+            references: Some(&Self::upload(backend, references, config.channels)),
             grids: &GRIDS,
         };
-        transformer.condition(&Cpu, &inputs, tap).unwrap()
+        transformer.condition(backend, &inputs, tap).unwrap()
     }
 
     /// Of the prompt, and of the negative one if there is guidance.
-    fn conditions(
+    pub(crate) fn conditions<B: Backend>(
         &self,
-        transformer: &Transformer<Cpu>,
-        tap: &mut dyn Tap<Cpu>,
-    ) -> Vec<Condition<Cpu>> {
+        backend: &B,
+        transformer: &Transformer<B>,
+        tap: &mut dyn Tap<B>,
+    ) -> Vec<Condition<B>> {
         let prompt = golden::floats(&self.inputs, "dit.in.encoder_hidden_states");
-        let mut conditions = vec![self.condition(transformer, prompt, tap)];
+        let mut conditions = vec![self.condition(backend, transformer, prompt, tap)];
         if self.guidance > 1.0 {
             let whole = golden::floats(&self.golden, "neg.te.final_norm");
             let dropped: usize = self.golden.metadata("drop_idx").unwrap().parse().unwrap();
             let prompt = whole[dropped * transformer.config().text_width..].to_vec();
-            conditions.push(self.condition(transformer, prompt, &mut Untapped));
+            conditions.push(self.condition(backend, transformer, prompt, &mut Untapped));
         }
         conditions
     }
@@ -117,21 +129,31 @@ impl Replay {
 
     /// Runs every step as the pipeline does, and shows the model's tensors to `tap`.
     fn run(&self, transformer: &mut Transformer<Cpu>, tap: &mut dyn Tap<Cpu>) -> Run {
-        let conditions = self.conditions(transformer, tap);
+        self.run_on(&Cpu, transformer, tap)
+    }
+
+    /// The same on this device.
+    pub(crate) fn run_on<B: Backend>(
+        &self,
+        backend: &B,
+        transformer: &mut Transformer<B>,
+        tap: &mut dyn Tap<B>,
+    ) -> Run {
+        let conditions = self.conditions(backend, transformer, tap);
         let sigmas = self.sigmas();
-        let modulations = transformer.prepare(&Cpu, &self.timesteps()).unwrap();
+        let modulations = transformer.prepare(backend, &self.timesteps()).unwrap();
         let channels = transformer.config().channels;
         let mut latents = golden::floats(&self.golden, "pipe.noise");
         let mut steps = Vec::new();
         for (modulation, sigmas) in modulations.iter().zip(sigmas.windows(2)) {
-            let noise = Self::upload(latents.clone(), channels);
+            let noise = Self::upload(backend, latents.clone(), channels);
             let mut velocity = |condition| {
                 let step = DenoisingStep {
                     condition,
                     modulation,
                 };
-                let velocity = transformer.forward(&Cpu, &noise, &step, tap).unwrap();
-                Cpu.download(&velocity).unwrap()
+                let velocity = transformer.forward(backend, &noise, &step, tap).unwrap();
+                backend.download(&velocity).unwrap()
             };
             let mut velocities = conditions.iter().map(&mut velocity);
             let positive = velocities.next().unwrap();
@@ -151,15 +173,15 @@ impl Replay {
 }
 
 /// What the steps came to.
-struct Run {
+pub(crate) struct Run {
     sigmas: Vec<f32>,
     first_timestep: f32,
     /// Velocity and latents.
-    steps: Vec<(Vec<f32>, Vec<f32>)>,
+    pub(crate) steps: Vec<(Vec<f32>, Vec<f32>)>,
 }
 
 impl Run {
-    fn record(&self, tap: &mut dyn Tap<Cpu>) {
+    pub(crate) fn record<B: Backend>(&self, tap: &mut dyn Tap<B>) {
         let steps = &self.sigmas[..self.steps.len()];
         let counted: Vec<f32> = steps
             .iter()
@@ -175,24 +197,26 @@ impl Run {
     }
 }
 
-fn note(tap: &mut dyn Tap<Cpu>, name: &str, values: &[f32]) {
+fn note<B: Backend>(tap: &mut dyn Tap<B>, name: &str, values: &[f32]) {
     let values: Vec<f64> = values.iter().copied().map(f64::from).collect();
     tap.note(format_args!("{name}"), &values);
 }
 
 /// What the transformer and the steps compute.
-fn own(name: &str) -> bool {
+pub(crate) fn own(name: &str) -> bool {
     of_steps(name) || name.starts_with("dit.")
 }
 
-fn of_steps(name: &str) -> bool {
+pub(crate) fn of_steps(name: &str) -> bool {
     name.starts_with("pipe.step.") || name == "pipe.sigmas" || name == "pipe.timesteps"
 }
 
 /// Holds everything that is computed on the way to its gate.
 fn check(replay: &Replay, prefix: &str, transformer: &mut Transformer<Cpu>) {
     let mut recorder = Recorder::all();
-    replay.run(transformer, &mut recorder).record(&mut recorder);
+    replay
+        .run(transformer, &mut recorder)
+        .record::<Cpu>(&mut recorder);
     golden::check(&replay.golden, &recorder, prefix, own);
 }
 
@@ -275,7 +299,7 @@ fn what_nobody_looks_at_is_left_out_and_changes_nothing() {
     let transformer = &mut load("tiny-2511", weights(), Fp8::Dynamic);
     let run = replay.run(transformer, &mut Untapped);
     let mut recorder = Recorder::all();
-    run.record(&mut recorder);
+    run.record::<Cpu>(&mut recorder);
     golden::check(&replay.golden, &recorder, "", of_steps);
 }
 

@@ -10,6 +10,7 @@
 
 mod changed;
 mod checkpoint;
+mod cuda;
 mod dit;
 mod encoder;
 mod encoder_fault;

@@ -11,7 +11,7 @@ use tryon_engine_qwen::{
 
 use crate::golden;
 
-fn picture(golden: &Golden) -> RgbImage {
+pub(crate) fn picture(golden: &Golden) -> RgbImage {
     let raw = golden::get(golden, "img.0.raw_u8");
     let bytes = raw.values.iter().map(|byte| *byte as u8).collect();
     RgbImage::from_raw(raw.shape[1] as u32, raw.shape[0] as u32, bytes).unwrap()

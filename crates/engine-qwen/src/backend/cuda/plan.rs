@@ -1,0 +1,160 @@
+//! Commands with their places in the arena, and what was captured of them.
+
+use std::collections::VecDeque;
+
+use super::{
+    arena::{Span, arrange},
+    command::{Command, Element, Kind, Operand},
+    device::{Device, DeviceError},
+    fuse,
+    graph::Graph,
+    lower::{Output, Place, lower},
+};
+
+/// Captures that a plan keeps: a step for each of forty timesteps and then some.
+const KEPT: usize = 64;
+
+/// A plan of fewer commands is as quickly sent to the device as a capture of it.
+const WORTH_CAPTURING: usize = 32;
+
+/// What to do for a graph.
+pub(super) struct Plan<D: Device> {
+    commands: Vec<Command<Place>>,
+    /// Of each buffer in the arena.
+    offsets: Vec<usize>,
+    /// Bytes of the arena.
+    pub(super) arena: usize,
+    pub(super) outputs: Vec<Output>,
+    /// Whether it was ever carried out.
+    warm: bool,
+    captures: VecDeque<(Addresses, D::Graph)>,
+}
+
+/// Where the memory is that a plan works on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Addresses {
+    pub(super) arena: u64,
+    pub(super) leaves: Vec<u64>,
+    pub(super) outputs: Vec<u64>,
+}
+
+/// How a plan was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Command by command.
+    Sent,
+    /// Captured and replayed.
+    Captured,
+    /// As it was captured before.
+    Replayed,
+}
+
+impl<D: Device> Plan<D> {
+    /// Plans a graph. With `forgetting`, the device is told what is read no more.
+    pub(super) fn of(graph: &Graph, forgetting: bool) -> Self {
+        let lowered = lower(&fuse::graph(graph));
+        let mut commands = fuse::commands(lowered.commands);
+        let spans = spans(&commands, &lowered.buffers);
+        let (offsets, arena) = arrange(&spans);
+        if forgetting {
+            commands = forget(commands, &spans);
+        }
+        Self {
+            commands,
+            offsets,
+            arena,
+            outputs: lowered.outputs,
+            warm: false,
+            captures: VecDeque::new(),
+        }
+    }
+
+    /// What is computed, without what is forgotten.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = Kind> {
+        let kinds = self.commands.iter().map(|command| command.kind);
+        kinds.filter(|kind| *kind != Kind::Forget)
+    }
+
+    /// Carries it out. The first time command by command, so that the device finds out what it has
+    /// to; from then on captured, once for each set of addresses.
+    pub(super) fn run(&mut self, device: &D, addresses: Addresses) -> Result<Way, DeviceError> {
+        let kept = self.captures.iter().position(|(at, _)| *at == addresses);
+        if let Some(kept) = kept {
+            device.replay(&self.captures[kept].1)?;
+            return Ok(Way::Replayed);
+        }
+        let commands = self.bind(&addresses);
+        if !self.warm || commands.len() < WORTH_CAPTURING {
+            device.run(&commands)?;
+            self.warm = true;
+            return Ok(Way::Sent);
+        }
+        let graph = device.capture(&commands)?;
+        device.replay(&graph)?;
+        if self.captures.len() == KEPT {
+            self.captures.pop_front();
+        }
+        self.captures.push_back((addresses, graph));
+        Ok(Way::Captured)
+    }
+
+    fn bind(&self, addresses: &Addresses) -> Vec<Command> {
+        let place = |place| match place {
+            Place::Arena { buffer, offset } => {
+                addresses.arena + (self.offsets[buffer] + offset) as u64
+            }
+            Place::Leaf { leaf, offset } => addresses.leaves[leaf] + offset as u64,
+            Place::Output { output, offset } => addresses.outputs[output] + offset as u64,
+        };
+        let commands = self.commands.iter();
+        commands.map(|command| command.map(place)).collect()
+    }
+}
+
+/// From when to when each buffer is needed. One that no command mentions any more takes nothing.
+fn spans(commands: &[Command<Place>], buffers: &[usize]) -> Vec<Span> {
+    let none = Span {
+        bytes: 0,
+        first: usize::MAX,
+        last: 0,
+    };
+    let mut spans = vec![none; buffers.len()];
+    for (at, command) in commands.iter().enumerate() {
+        for operand in command.reads.iter().chain(&command.writes) {
+            if let Place::Arena { buffer, .. } = operand.at {
+                let span = &mut spans[buffer];
+                span.bytes = buffers[buffer];
+                span.first = span.first.min(at);
+                span.last = at;
+            }
+        }
+    }
+    spans
+}
+
+/// The same with what is read no more forgotten at once.
+fn forget(commands: Vec<Command<Place>>, spans: &[Span]) -> Vec<Command<Place>> {
+    let mut out = Vec::with_capacity(2 * commands.len());
+    for (at, command) in commands.into_iter().enumerate() {
+        out.push(command);
+        let spans = spans.iter().enumerate();
+        let ended = spans.filter(|(_, span)| span.bytes > 0 && span.last == at);
+        let writes: Vec<Operand<Place>> = ended
+            .map(|(buffer, span)| Operand {
+                at: Place::Arena { buffer, offset: 0 },
+                element: Element::F8,
+                rows: 1,
+                width: span.bytes,
+                stride: span.bytes,
+            })
+            .collect();
+        if !writes.is_empty() {
+            out.push(Command {
+                kind: Kind::Forget,
+                reads: Vec::new(),
+                writes,
+            });
+        }
+    }
+    out
+}
