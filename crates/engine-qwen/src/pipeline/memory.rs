@@ -8,11 +8,14 @@ use crate::error::LoadError;
 /// What stays in memory between requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Residency {
-    /// Everything if there is room for it, otherwise one part at a time.
+    /// Everything if there is room for it, otherwise as much as there is room for.
     #[default]
     Auto,
     /// Everything.
     Whole,
+    /// The transformer and the autoencoder. The text encoder is loaded for a request and freed
+    /// before the transformer needs room to compute in.
+    Swapped,
     /// One part at a time: the text encoder, then the transformer, then the autoencoder, each
     /// loaded for a request and freed before the next.
     Parts,
@@ -30,18 +33,55 @@ impl Sizes {
 
 const MIB: u64 = 1 << 20;
 
-/// What a residency comes to with this much memory, or why the model cannot be loaded at all.
+/// What a device with memory of its own computes in at most, beside the weights: the autoencoder's
+/// largest tensors at four megapixels, and what its libraries take.
+const WORKSPACE: u64 = 4 << 30;
+
+/// The memory that a model is loaded into.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// Bytes that are free; `None` where nothing can be found out.
+    free: Option<u64>,
+    /// Bytes to leave for what is computed.
+    workspace: u64,
+}
+
+impl Room {
+    /// The device's own memory, or else what this process may still use of the machine's, of which
+    /// the system gives some back when it has to.
+    pub(super) fn of(device: Option<u64>) -> Self {
+        match device {
+            Some(free) => Self {
+                free: Some(free),
+                workspace: WORKSPACE,
+            },
+            None => Self {
+                free: available(),
+                workspace: 0,
+            },
+        }
+    }
+}
+
+/// What a residency comes to in this room, or why the model cannot be loaded at all.
 pub(super) fn decide(
     wanted: Residency,
     sizes: Sizes,
-    available: Option<u64>,
+    room: Room,
     path: &Path,
 ) -> Result<Residency, LoadError> {
-    let fits = |needed: u64| available.is_none_or(|available| needed <= available);
+    let whole = sizes.whole() + room.workspace;
+    // The encoder is gone when there is most to compute in; it takes little itself.
+    let stays = sizes.transformer + sizes.vae + room.workspace;
+    let swapped = stays.max(sizes.whole());
+    let parts = sizes.largest() + room.workspace;
+    let fits = |needed: u64| room.free.is_none_or(|free| needed <= free);
     let (decided, needed) = match wanted {
-        Residency::Auto if fits(sizes.whole()) => (Residency::Whole, sizes.whole()),
-        Residency::Whole => (Residency::Whole, sizes.whole()),
-        Residency::Auto | Residency::Parts => (Residency::Parts, sizes.largest()),
+        Residency::Auto if fits(whole) => (Residency::Whole, whole),
+        Residency::Whole => (Residency::Whole, whole),
+        Residency::Auto if fits(swapped) => (Residency::Swapped, swapped),
+        Residency::Swapped => (Residency::Swapped, swapped),
+        Residency::Auto | Residency::Parts => (Residency::Parts, parts),
     };
     if fits(needed) {
         return Ok(decided);
@@ -49,13 +89,13 @@ pub(super) fn decide(
     Err(LoadError::TooLarge {
         path: path.to_owned(),
         needed_mib: needed.div_ceil(MIB),
-        available_mib: available.unwrap_or_default() / MIB,
+        available_mib: room.free.unwrap_or_default() / MIB,
     })
 }
 
 /// Bytes that this process may still use: what the machine has, or its control group allows,
 /// whichever is less. `None` where nothing can be found out.
-pub(super) fn available() -> Option<u64> {
+fn available() -> Option<u64> {
     let machine = fs::read_to_string("/proc/meminfo").ok();
     let machine = machine.and_then(|text| from_meminfo(&text));
     let group = |name: &str| fs::read_to_string(format!("/sys/fs/cgroup/memory.{name}")).ok();
@@ -89,8 +129,26 @@ mod tests {
     };
 
     fn decided(wanted: Residency, gib: u64) -> Result<Residency, String> {
-        let decided = decide(wanted, SIZES, Some(gib << 30), Path::new("/models/qwen"));
+        let room = Room {
+            free: Some(gib << 30),
+            workspace: 0,
+        };
+        decide_in(wanted, room)
+    }
+
+    fn decide_in(wanted: Residency, room: Room) -> Result<Residency, String> {
+        let decided = decide(wanted, SIZES, room, Path::new("/models/qwen"));
         decided.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_device_keeps_room_to_compute_in() {
+        let on = |gib: u64| decide_in(Residency::Auto, Room::of(Some(gib << 30)));
+        assert_eq!(on(79), Ok(Residency::Whole));
+        assert_eq!(on(46), Ok(Residency::Whole));
+        assert_eq!(on(43), Ok(Residency::Swapped));
+        assert_eq!(on(40), Ok(Residency::Parts));
+        assert!(on(23).unwrap_err().contains("31744 MiB"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod stage;
 
 use image::RgbImage;
 
-use self::files::Survey;
+use self::{files::Survey, memory::Room};
 pub use self::{
     files::{Adapter, ModelFiles},
     job::{Job, Noise},
@@ -57,8 +57,8 @@ impl<B: Backend> Pipeline<B> {
     /// refused if it does not fit. What stays resident is loaded.
     pub fn open(backend: B, files: ModelFiles, wanted: Residency) -> Result<Self, LoadError> {
         let survey = files.survey::<B>()?;
-        let available = memory::available();
-        let residency = memory::decide(wanted, survey.sizes, available, files.path())?;
+        let room = Room::of(backend.free_memory());
+        let residency = memory::decide(wanted, survey.sizes, room, files.path())?;
         let mut pipeline = Self {
             backend,
             files,
@@ -70,6 +70,8 @@ impl<B: Backend> Pipeline<B> {
         };
         if residency == Residency::Whole {
             pipeline.load_encoder()?;
+        }
+        if residency != Residency::Parts {
             pipeline.load_transformer()?;
             pipeline.load_vae()?;
         }
@@ -218,6 +220,8 @@ impl<B: Backend> Pipeline<B> {
     fn free_unless_whole(&mut self) {
         if self.residency != Residency::Whole {
             self.encoder = None;
+        }
+        if self.residency == Residency::Parts {
             self.transformer = None;
             self.vae = None;
         }

@@ -154,6 +154,7 @@ fn a_model_in_parts_makes_the_same_picture_as_a_whole_one() {
     };
     let whole = make(Residency::Whole);
     assert_eq!(whole.dimensions(), (48, 64));
+    assert_eq!(whole, make(Residency::Swapped));
     assert_eq!(whole, make(Residency::Parts));
     assert_eq!(whole, make(Residency::Whole));
 }
