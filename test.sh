@@ -30,6 +30,7 @@ fi
 need chromium-driver "$(command -v chromedriver || true)"
 need prometheus /usr/bin/promtool
 need systemd /usr/bin/systemd-analyze
+need g++ "$(command -v g++ || true)"
 need npm "$(command -v npm || true)"
 clients=target/clients
 mkdir -p "$clients"
@@ -66,6 +67,8 @@ install schemathesis-4.32.5 python_packages schemathesis==4.32.5
 install oidc-provider-9.13.3 npm_package oidc-provider@9.13.3
 # What tells whether everybody can use a page.
 install axe-core-4.14.1 npm_package axe-core@4.14.1
+# What compiles the kernels of GPUs; it needs none.
+install nvrtc-13.0.88 python_packages nvidia-cuda-nvrtc==13.0.88
 export TRYON_TEST_CLIENTS="$PWD/$clients"
 export TRYON_TEST_FAULTS=2000
 cargo test --workspace --quiet "$@"

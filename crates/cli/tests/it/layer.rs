@@ -47,11 +47,13 @@ const PURE: [(&str, &[&str]); 5] = [
         "tryon-engine-qwen",
         &[
             "candle-core",
+            "cudarc",
             "float8",
             "gemm",
             "half",
             "image",
             "imageproc",
+            "libloading",
             "libm",
             "memmap2",
             "pulp",

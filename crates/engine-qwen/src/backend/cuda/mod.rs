@@ -10,11 +10,14 @@
 //! [`Cpu`](super::Cpu), which shows, on any machine, that all of the above changes no result.
 
 mod arena;
+pub mod check;
 mod command;
 mod device;
+pub mod driver;
 mod fuse;
 mod graph;
 mod host;
+mod kernel;
 mod linear;
 mod lower;
 mod plan;

@@ -1,0 +1,276 @@
+//! A real GPU: a [`Device`] on NVIDIA's driver and libraries, all of them opened while the program
+//! runs.
+//!
+//! Everything is asked for on one stream, so it happens in order. A plan's products and attentions
+//! are timed when they are met first, in the ways that the libraries and the kernels have; what
+//! was the fastest is used from then on, and that of products is kept on disk.
+
+mod compile;
+mod context;
+mod error;
+mod fused;
+mod graph;
+mod kernels;
+mod library;
+mod product;
+mod transfer;
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use self::{
+    context::Context, fused::Fused, kernels::Kernels, product::Products, transfer::Staging,
+};
+pub use self::{
+    context::{Listed, devices},
+    error::OpenError,
+    graph::Graph,
+    library::{Found, Library},
+    transfer::Written,
+};
+use super::{Command, Device, DeviceError, DeviceMemory, Kind, kernel};
+
+/// Which GPU, and what it is used with.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Its number, from 0 on.
+    pub ordinal: usize,
+    /// Folders in which NVIDIA's libraries are looked for first.
+    pub libraries: Vec<PathBuf>,
+    /// Where compiled kernels and timed algorithms are kept; nowhere if it is not said.
+    pub cache: Option<PathBuf>,
+}
+
+/// A GPU.
+pub struct Gpu {
+    kernels: Kernels,
+    tools: Mutex<Tools>,
+    /// Whether an error has ended its use by this process.
+    lost: AtomicBool,
+    context: Arc<Context>,
+}
+
+/// What one thread at a time uses.
+struct Tools {
+    products: Products,
+    fused: Option<Fused>,
+    /// Whether the library is faster than the kernel, by the shape of an attention.
+    attentions: HashMap<Command, bool>,
+    staging: Staging,
+}
+
+impl Gpu {
+    /// Opens a GPU: compiles the kernels, if they are not in the cache, and opens the libraries.
+    ///
+    /// # Errors
+    ///
+    /// A library that is not there, with everywhere that it was looked for; a GPU that is not
+    /// there, or too old; a driver that refuses. cuDNN may be missing.
+    pub fn open(options: &Options) -> Result<Self, OpenError> {
+        let context = Arc::new(Context::open(options.ordinal, &options.libraries)?);
+        Library::Nvrtc.open(&options.libraries)?;
+        Library::CublasLt.open(&options.libraries)?;
+        let fused = match Library::Cudnn.open(&options.libraries) {
+            Ok(_) => Fused::open(&context)?,
+            Err(_) => None,
+        };
+        let tools = Tools {
+            products: Products::open(&context, options.cache.clone())?,
+            fused,
+            attentions: HashMap::new(),
+            staging: Staging::new(&context)?,
+        };
+        Ok(Self {
+            kernels: Kernels::load(&context, options.cache.as_deref())?,
+            tools: Mutex::new(tools),
+            lost: AtomicBool::new(false),
+            context,
+        })
+    }
+
+    /// What the driver says of it.
+    pub fn listed(&self) -> &Listed {
+        &self.context.listed
+    }
+
+    /// How much was put on it so far, and how fast.
+    pub fn written(&self) -> Written {
+        self.tools().staging.written()
+    }
+
+    /// Whether an error has ended its use by this process, which has to be started anew.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// How long it works on these commands, in seconds, once what has to be found out about them
+    /// is known.
+    pub fn time(&self, commands: &[Command]) -> Result<f64, DeviceError> {
+        self.run(commands)?;
+        self.guarded(|tools| {
+            let all = || self.send(tools, commands);
+            self.context.time(all).map(|ms| f64::from(ms) / 1e3)
+        })
+    }
+
+    /// Which of the two attends as this command wants, and was the faster: whether it is cuDNN.
+    pub fn is_fused(&self, command: &Command) -> bool {
+        self.tools().attentions.get(&placeless(command)) == Some(&true)
+    }
+
+    fn tools(&self) -> MutexGuard<'_, Tools> {
+        self.tools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something with the device, in its context. An error that ends its use is remembered.
+    fn guarded<T>(
+        &self,
+        work: impl FnOnce(&mut Tools) -> Result<T, DeviceError>,
+    ) -> Result<T, DeviceError> {
+        let mut tools = self.tools();
+        let done = self.context.enter().and_then(|()| work(&mut tools));
+        done.map_err(|error| {
+            let error = self.context.examined(error);
+            if matches!(error, DeviceError::Failed { sticky: true, .. }) {
+                self.lost.store(true, Ordering::Relaxed);
+            }
+            error
+        })
+    }
+
+    fn send(&self, tools: &mut Tools, commands: &[Command]) -> Result<(), DeviceError> {
+        commands
+            .iter()
+            .try_for_each(|command| self.one(tools, command))
+    }
+
+    fn one(&self, tools: &mut Tools, command: &Command) -> Result<(), DeviceError> {
+        match command.kind {
+            Kind::Forget => Ok(()),
+            Kind::Matmul { .. } => match tools.products.multiply(command)? {
+                Some(rest) => self.kernels.launch(&self.context, &rest),
+                None => Ok(()),
+            },
+            Kind::Attend { .. } => self.attend(tools, command),
+            _ => self.kernel(command),
+        }
+    }
+
+    fn kernel(&self, command: &Command) -> Result<(), DeviceError> {
+        let launch = kernel::launch(command).expect("BUG: it is a kernel's");
+        self.kernels.launch(&self.context, &launch)
+    }
+
+    fn attend(&self, tools: &mut Tools, command: &Command) -> Result<(), DeviceError> {
+        let key = placeless(command);
+        let known = tools.attentions.get(&key).copied();
+        let fused = match known {
+            Some(fused) => fused,
+            None => self.is_faster_fused(tools, command)?,
+        };
+        if known.is_none() {
+            tools.attentions.insert(key, fused);
+        }
+        match &tools.fused {
+            Some(library) if fused => library.attend(command),
+            _ => self.kernel(command),
+        }
+    }
+
+    /// Each is done once before it is timed.
+    fn is_faster_fused(&self, tools: &mut Tools, command: &Command) -> Result<bool, DeviceError> {
+        let Some(library) = &mut tools.fused else {
+            return Ok(false);
+        };
+        if !library.can(command) {
+            return Ok(false);
+        }
+        // A library that plans and then does not do it is done without.
+        if library.attend(command).is_err() {
+            library.forget(command);
+            return Ok(false);
+        }
+        let fused = self.context.time(|| library.attend(command))?;
+        self.kernel(command)?;
+        let own = self.context.time(|| self.kernel(command))?;
+        Ok(fused < own)
+    }
+}
+
+/// A command wherever its operands are: what is found out about it is the same.
+fn placeless(command: &Command) -> Command {
+    command.map(|at| at % 16)
+}
+
+impl Device for Gpu {
+    type Graph = Graph;
+
+    fn name(&self) -> String {
+        self.context.listed.name.clone()
+    }
+
+    fn memory(&self) -> Result<DeviceMemory, DeviceError> {
+        self.context.memory()
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<u64, DeviceError> {
+        self.context.allocate(bytes)
+    }
+
+    fn free(&self, at: u64, _bytes: usize) {
+        self.context.free(at);
+    }
+
+    fn write(&self, at: u64, bytes: &[u8]) -> Result<(), DeviceError> {
+        self.guarded(|tools| tools.staging.write(at, bytes))
+    }
+
+    fn read(&self, at: u64, bytes: &mut [u8]) -> Result<(), DeviceError> {
+        self.guarded(|tools| tools.staging.read(at, bytes))
+    }
+
+    fn run(&self, commands: &[Command]) -> Result<(), DeviceError> {
+        self.guarded(|tools| self.send(tools, commands))
+    }
+
+    fn capture(&self, commands: &[Command]) -> Result<Graph, DeviceError> {
+        self.guarded(|tools| Graph::capture(&self.context, || self.send(tools, commands)))
+    }
+
+    fn replay(&self, graph: &Graph) -> Result<(), DeviceError> {
+        self.guarded(|_| graph.launch())
+    }
+
+    fn has_fp8(&self) -> bool {
+        self.context.listed.capability >= (8, 9)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With or without a driver: nothing panics, and what is missing is named.
+    #[test]
+    fn a_machine_without_a_gpu_says_what_it_lacks() {
+        match Gpu::open(&Options {
+            ordinal: 1000,
+            ..Options::default()
+        }) {
+            Err(OpenError::Missing {
+                library, places, ..
+            }) => {
+                assert!(library == Library::Cuda.name() && !places.is_empty());
+            }
+            Err(OpenError::NoDevice { ordinal, .. }) => assert_eq!(ordinal, 1000),
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("no machine has a thousand GPUs"),
+        }
+    }
+}
