@@ -206,7 +206,11 @@ impl From<RunError> for EngineError {
             RunError::Refused { refusal, message } => Self::Refused { refusal, message },
             RunError::Cancelled => Self::Cancelled,
             RunError::Monitor(error) => error,
-            RunError::Compute(ComputeError::OutOfMemory { needed }) => Self::OutOfMemory { needed },
+            // Also of a part of the model that is loaded for a request.
+            RunError::Compute(ComputeError::OutOfMemory { needed })
+            | RunError::Load(LoadError::Compute(ComputeError::OutOfMemory { needed })) => {
+                Self::OutOfMemory { needed }
+            }
             error @ (RunError::Load(_) | RunError::Compute(_) | RunError::NotFinite) => {
                 Self::Fault(Box::new(error))
             }

@@ -19,7 +19,7 @@ pub use cpu::{Cpu, CpuConv, CpuLinear};
 
 use crate::{
     error::{ComputeError, LoadError},
-    weights::LinearWeights,
+    weights::{Dtype, LinearWeights},
 };
 
 /// What stands between a linear layer and its result.
@@ -141,6 +141,11 @@ pub trait Backend: Send + Sync + 'static {
     /// Bytes of the device's own memory that are free. Nothing of one that computes in the machine's.
     fn free_memory(&self) -> Option<u64> {
         None
+    }
+
+    /// Bytes that a tensor of a checkpoint takes once it is loaded.
+    fn bytes_of(&self, dtype: Dtype, shape: &[usize]) -> u64 {
+        (shape.iter().product::<usize>() * dtype.size()) as u64
     }
 
     /// Puts values, row by row, on the device.

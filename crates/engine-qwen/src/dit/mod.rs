@@ -120,10 +120,9 @@ impl<B: Backend> Transformer<B> {
         Ok(self)
     }
 
-    /// The bytes of what stays in memory once it is loaded, for a device that keeps numbers in the
-    /// type of the file: all but the modulation layers.
-    pub fn resident_bytes(weights: &Weights) -> u64 {
-        weights.bytes_of(|name| !modulation::is_streamed(name))
+    /// The bytes of what stays in memory once it is loaded: all but the modulation layers.
+    pub fn resident_bytes(backend: &B, weights: &Weights) -> u64 {
+        weights.bytes_on(backend, |name| !modulation::is_streamed(name))
     }
 
     /// Its dimensions.

@@ -65,7 +65,7 @@ impl ModelFiles {
     }
 
     /// Opens everything, reads every header, and computes nothing.
-    pub(super) fn survey<B: Backend>(&self) -> Result<Survey, LoadError> {
+    pub(super) fn survey<B: Backend>(&self, backend: &B) -> Result<Survey, LoadError> {
         let at = |name: &str| self.checkpoint.join(name);
         let tokeniser = Tokeniser::open(&self.checkpoint)?;
         let processor = Processor::open(&self.checkpoint)?;
@@ -78,9 +78,9 @@ impl ModelFiles {
             vae: VaeConfig::read(&at("vae/config.json"))?,
             scheduler: SchedulerConfig::read(&at("scheduler/scheduler_config.json"))?,
             sizes: Sizes {
-                encoder: Weights::open(&at("text_encoder"))?.total_bytes(),
-                transformer: Transformer::<B>::resident_bytes(&self.transformer()?),
-                vae: self.vae()?.total_bytes(),
+                encoder: Weights::open(&at("text_encoder"))?.bytes_on(backend, |_| true),
+                transformer: Transformer::resident_bytes(backend, &self.transformer()?),
+                vae: self.vae()?.bytes_on(backend, |_| true),
             },
             tokeniser,
             processor,

@@ -56,7 +56,7 @@ impl<B: Backend> Pipeline<B> {
     /// Opens a model: its configuration and the header of every file are checked, and it is
     /// refused if it does not fit. What stays resident is loaded.
     pub fn open(backend: B, files: ModelFiles, wanted: Residency) -> Result<Self, LoadError> {
-        let survey = files.survey::<B>()?;
+        let survey = files.survey(&backend)?;
         let room = Room::of(backend.free_memory());
         let residency = memory::decide(wanted, survey.sizes, room, files.path())?;
         let mut pipeline = Self {
@@ -93,8 +93,19 @@ impl<B: Backend> Pipeline<B> {
         (self.survey.vae.scale_factor() * self.survey.transformer.patch) as u32
     }
 
-    /// Makes a picture.
+    /// Makes a picture. After an error no more stays in memory than before.
     pub fn run(
+        &mut self,
+        job: &Job<'_>,
+        watch: &mut dyn Watch,
+        tap: &mut dyn Tap<B>,
+    ) -> Result<RgbImage, RunError> {
+        let made = self.make(job, watch, tap);
+        self.free_unless_whole();
+        made
+    }
+
+    fn make(
         &mut self,
         job: &Job<'_>,
         watch: &mut dyn Watch,
@@ -182,7 +193,6 @@ impl<B: Backend> Pipeline<B> {
         self.load_vae()?;
         let vae = self.vae.as_ref().expect("BUG: the autoencoder was loaded");
         let values = vae.decode(&self.backend, &size.unpack(latents), size, tap)?;
-        self.free_unless_whole();
         let picture = to_image(&values, job.width, job.height);
         stage::note_picture(&values, &picture, tap);
         Ok(picture)

@@ -18,7 +18,7 @@ pub use dtype::Dtype;
 pub use scope::{Bias, Fp8, LinearWeights, Matrix, Scope};
 
 use self::file::{Entry, MappedFile};
-use crate::{error::LoadError, layout, lora::Lora};
+use crate::{backend::Backend, error::LoadError, layout, lora::Lora};
 
 /// The tensors of a checkpoint, by name.
 #[derive(Debug)]
@@ -95,6 +95,13 @@ impl Weights {
     pub fn bytes_of(&self, wanted: impl Fn(&str) -> bool) -> u64 {
         let tensors = self.tensors.iter().filter(|(name, _)| wanted(name));
         tensors.map(|(_, entry)| entry.bytes.len() as u64).sum()
+    }
+
+    /// The bytes that the tensors with such a name take once `backend` has them.
+    pub fn bytes_on<B: Backend>(&self, backend: &B, wanted: impl Fn(&str) -> bool) -> u64 {
+        let tensors = self.tensors.iter().filter(|(name, _)| wanted(name));
+        let bytes = tensors.map(|(_, entry)| backend.bytes_of(entry.dtype, &entry.shape));
+        bytes.sum()
     }
 
     /// Everything, as it is named.

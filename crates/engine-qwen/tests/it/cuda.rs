@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use image::RgbImage;
 use tryon_engine_qwen::{
     ComputeError,
     backend::{
@@ -19,7 +20,7 @@ use tryon_engine_qwen::{
     weights::{Fp8, Weights},
 };
 
-use crate::{dit, dit::Replay, golden, parse::picture};
+use crate::{dit, dit::Replay, golden, parse::picture, pipeline};
 
 /// A device that computes as the reference does.
 fn exact() -> Cuda<Host> {
@@ -264,6 +265,55 @@ fn sixteen_bits_are_close() {
     // Eight bits of a number, some forty roundings on the way, weights that are drawn large.
     assert!(difference.relative_l2 < 0.05, "{difference:?}");
     assert!(difference.relative_l2 > 1e-5, "it was in 32 bits");
+}
+
+/// The bytes that stay taken, and the picture, of the second of two runs.
+fn make(residency: Residency) -> (u64, RgbImage) {
+    let references = [pipeline::picture(40, 60), pipeline::picture(50, 50)];
+    let job = pipeline::job(&references, 2);
+    let mut pipeline = Pipeline::open(exact(), tiny(), residency).unwrap();
+    let mut run = || {
+        let mut watch = pipeline::counter(usize::MAX);
+        pipeline.run(&job, &mut watch, &mut Untapped).unwrap()
+    };
+    let first = run();
+    let second = run();
+    assert_eq!(first, second, "{residency:?}");
+    let backend = pipeline.backend();
+    backend.release();
+    (backend.device().taken(), second)
+}
+
+#[test]
+fn a_model_in_parts_makes_the_same_picture_and_leaves_less_behind() {
+    let (whole, picture) = make(Residency::Whole);
+    let (swapped, same) = make(Residency::Swapped);
+    assert_eq!(same, picture);
+    let (parts, same) = make(Residency::Parts);
+    assert_eq!(same, picture);
+    println!("{whole}, {swapped}, {parts} bytes");
+    assert!(
+        swapped <= whole && parts == 0,
+        "{whole}, {swapped}, {parts}"
+    );
+}
+
+#[test]
+fn weights_take_what_was_expected() {
+    let cuda = exact();
+    let weights = Weights::open(&golden::path("checkpoint/fp8.safetensors")).unwrap();
+    let name = "transformer_blocks.0.img_mlp.net.0.proj.weight";
+    let [outputs, inputs] = *weights.find(name).unwrap().shape() else {
+        panic!("it is a matrix");
+    };
+    let matrix = (outputs * inputs) as u64;
+    assert_eq!(weights.bytes_on(&cuda, |it| it == name), matrix);
+    let narrowing = "transformer_blocks.0.img_mlp.net.2.weight";
+    assert_eq!(weights.bytes_on(&cuda, |it| it == narrowing), matrix);
+    // By default an MLP's second layer is in 16 bits.
+    let cuda = Cuda::new(Host::default(), Precision::default());
+    assert_eq!(weights.bytes_on(&cuda, |it| it == name), matrix);
+    assert_eq!(weights.bytes_on(&cuda, |it| it == narrowing), 2 * matrix);
 }
 
 #[test]

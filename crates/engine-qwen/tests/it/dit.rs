@@ -325,7 +325,7 @@ fn the_modulation_layers_are_not_resident() {
     let streamed = |name: &str| {
         name.contains("img_mod") || name.contains("txt_mod") || name.starts_with("norm_out.")
     };
-    let resident = Transformer::<Cpu>::resident_bytes(&weights);
+    let resident = Transformer::resident_bytes(&Cpu, &weights);
     assert_eq!(resident + weights.bytes_of(streamed), weights.total_bytes());
     // Two layers of 48 by 288 and their biases in each of two blocks, and one of 48 by 96.
     assert_eq!(weights.bytes_of(streamed), 4 * (4 * 49 * 288 + 49 * 96));

@@ -79,7 +79,7 @@ impl Wide {
 
     /// Loads it, and holds what that took to what stays and `extra` bytes.
     fn assert_loads(&self, what: &str, lora: Option<&Path>, extra: usize) {
-        let resident = Transformer::<Cpu>::resident_bytes(&self.open());
+        let resident = Transformer::resident_bytes(&Cpu, &self.open());
         let resident = usize::try_from(resident).unwrap();
         let before = HEAP.current_usage();
         HEAP.reset_peak_usage();

@@ -91,7 +91,7 @@ fn a_golden_file_of_another_model_does_not_hold() {
 }
 
 /// Counts the pieces of work, and ends a run after some of them.
-struct Counter {
+pub(crate) struct Counter {
     seen: usize,
     stop_after: usize,
 }
@@ -107,20 +107,20 @@ impl Watch for Counter {
     }
 }
 
-fn counter(stop_after: usize) -> Counter {
+pub(crate) fn counter(stop_after: usize) -> Counter {
     Counter {
         seen: 0,
         stop_after,
     }
 }
 
-fn picture(width: u32, height: u32) -> RgbImage {
+pub(crate) fn picture(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         image::Rgb([x as u8, y as u8, (x * y) as u8])
     })
 }
 
-fn job(references: &[RgbImage], steps: usize) -> Job<'_> {
+pub(crate) fn job(references: &[RgbImage], steps: usize) -> Job<'_> {
     Job {
         prompt: "put it on",
         negative_prompt: None,

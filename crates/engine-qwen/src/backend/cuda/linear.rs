@@ -77,7 +77,9 @@ impl<D: Device> Store<'_, D> {
         let (element, scales) = match &weights.matrix {
             Matrix::F32(_) | Matrix::Bf16(_) => (self.storage, Scales::None),
             Matrix::F8 { mode, .. } => match mode {
-                Fp8::Dynamic if self.multiplies_in_fp8(weights) => (Element::F8, Scales::Both),
+                Fp8::Dynamic if self.multiplies_in_fp8(weights.inputs, weights.outputs) => {
+                    (Element::F8, Scales::Both)
+                }
                 Fp8::Dynamic | Fp8::WeightOnly => (self.storage, Scales::Outputs),
             },
         };
@@ -89,8 +91,9 @@ impl<D: Device> Store<'_, D> {
         }
     }
 
-    fn multiplies_in_fp8(&self, weights: &LinearWeights) -> bool {
-        self.device.has_fp8() && (self.narrowing || weights.inputs <= weights.outputs)
+    /// Whether a layer of this form does, if its weights are in FP8.
+    pub(super) fn multiplies_in_fp8(&self, inputs: usize, outputs: usize) -> bool {
+        self.device.has_fp8() && (self.narrowing || inputs <= outputs)
     }
 
     fn pack(&self, layers: &[LinearWeights]) -> Result<Vec<CudaLinear>, DeviceError> {

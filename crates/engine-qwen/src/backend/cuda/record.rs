@@ -11,7 +11,10 @@ use super::{
     linear::{CudaConv, CudaLinear},
     trace::{CudaTensor, Stored},
 };
-use crate::{error::LoadError, weights::LinearWeights};
+use crate::{
+    error::LoadError,
+    weights::{Dtype, LinearWeights},
+};
 
 impl<D: Device> Backend for Cuda<D> {
     type Tensor = CudaTensor;
@@ -26,6 +29,18 @@ impl<D: Device> Backend for Cuda<D> {
         // A device that does not say so will say that it has too little when it is asked for some.
         let memory = self.device.memory();
         memory.ok().map(|memory| memory.free)
+    }
+
+    /// Vectors count as matrices do: they are few.
+    fn bytes_of(&self, dtype: Dtype, shape: &[usize]) -> u64 {
+        let inputs: usize = shape[1..].iter().product();
+        let eight = dtype == Dtype::F8E4M3 && self.store().multiplies_in_fp8(inputs, shape[0]);
+        let element = if eight {
+            Element::F8
+        } else {
+            self.precision.storage
+        };
+        (inputs * shape[0] * element.size()) as u64
     }
 
     /// In 32 bits: what becomes an activation is narrowed when it does, and tables stay exact.
