@@ -3,6 +3,7 @@
 mod cluster;
 mod fleet;
 mod gateways;
+mod gpu;
 mod load;
 pub(crate) mod waiting;
 
@@ -15,6 +16,8 @@ use crate::{failure::Failure, signal};
 pub(crate) enum BenchCommand {
     /// Run gateways and many nodes that only wait, on a PostgreSQL database of their own
     Cluster(cluster::ClusterArgs),
+    /// Compare what a GPU computes with the CPU, and measure it with random weights
+    Gpu(gpu::GpuArgs),
 }
 
 /// Measures it.
@@ -27,5 +30,6 @@ pub(crate) async fn run(command: &BenchCommand) -> Result<(), Failure> {
                 Err(Failure::new("the benchmark was stopped").hint("its database can be dropped"))
             }
         },
+        BenchCommand::Gpu(args) => gpu::run(args),
     }
 }

@@ -20,6 +20,7 @@ mod host;
 mod kernel;
 mod linear;
 mod lower;
+pub mod measure;
 mod plan;
 mod pool;
 mod record;
