@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Checks and measures a GPU, in less than ten minutes: `bench/gpu.sh [program]`. Nothing is built and
-# no checkpoint is needed; the program and this repository's files are enough. NVIDIA's driver has to
-# be there, and NVRTC, cuBLASLt and cuDNN somewhere, such as in an environment with PyTorch.
+# Checks and measures a GPU: `bench/gpu.sh [program]`, made to take less than ten minutes. Nothing is
+# built and no checkpoint is needed; the program and this repository's files are enough. NVIDIA's driver
+# has to be there, and NVRTC, cuBLASLt and cuDNN somewhere, such as in an environment with PyTorch.
 #
 # Each kernel is compared with the CPU; the tests' tiny models are replayed on the GPU and compared
 # with what their reference computed; a step of the transformer of full size is measured in bf16 and
 # FP8, with random weights, and the stages around it. At the end the device is lost on purpose, which
-# it recovers from when the process ends: nothing else should use it meanwhile. Beside it, diffusers'
-# own attention and products are timed if Python with PyTorch is found.
+# it recovers from when the process ends: nothing else should use it meanwhile. Beside it, PyTorch's
+# attention and products of the same sizes are timed if it is found.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -191,7 +191,7 @@ impl Products {
         let product = Product::of(command);
         let key = product.key();
         let choice = match self.choices.get(&key) {
-            Some(choice) if self.is_possible(&product, choice)? => *choice,
+            Some(choice) if self.is_possible(&product, choice) => *choice,
             _ => {
                 let choice = self.choose(&product)?;
                 self.choices.insert(key, choice);
@@ -216,12 +216,12 @@ impl Products {
     }
 
     /// What comes from a file is asked about before it is used.
-    fn is_possible(&self, product: &Product<'_>, choice: &Choice) -> Result<bool, DeviceError> {
+    fn is_possible(&self, product: &Product<'_>, choice: &Choice) -> bool {
         if choice.workspace > WORKSPACE || !product.forms().contains(&choice.form) {
-            return Ok(false);
+            return false;
         }
-        let Some(terms) = Terms::new(product, choice.form)? else {
-            return Ok(false);
+        let Ok(Some(terms)) = Terms::new(product, choice.form) else {
+            return false;
         };
         let algorithm = sys::cublasLtMatmulAlgo_t {
             data: choice.algorithm,
@@ -240,13 +240,14 @@ impl Products {
                 &raw mut found,
             )
         };
-        Ok(status.result().is_ok() && found.workspaceSize <= choice.workspace)
+        status.result().is_ok() && found.workspaceSize <= choice.workspace
     }
 
     /// The fastest algorithm of the best form that the library has any for.
     fn choose(&self, product: &Product<'_>) -> Result<Choice, DeviceError> {
         for form in product.forms() {
-            let Some(terms) = Terms::new(product, *form)? else {
+            // An older library refuses to be told of what it does not have.
+            let Ok(Some(terms)) = Terms::new(product, *form) else {
                 continue;
             };
             let candidates = self.candidates(&terms)?;
@@ -296,7 +297,7 @@ impl Products {
         form: Form,
         candidates: &[sys::cublasLtMatmulHeuristicResult_t],
     ) -> Result<Option<Choice>, DeviceError> {
-        let mut best: Option<(f32, Choice)> = None;
+        let mut best: Option<(f64, Choice)> = None;
         for candidate in candidates {
             let choice = Choice {
                 form,
