@@ -409,6 +409,8 @@ impl Graph {
         let lowered = inner(14, keys, f32)?;
         let powers = inner(15, keys, f32)?;
         let sums = inner(16, 1, f32)?;
+        let logarithms = inner(18, 1, f32)?;
+        let statistics = inner(19, 1, f32)?;
         // The second product takes what it is given in the type of the values.
         let shares = inner(17, keys, bf16)?;
 
@@ -423,6 +425,15 @@ impl Graph {
         )?;
         graph.pointwise(Pointwise::CUDNN_POINTWISE_EXP, lowered, None, powers)?;
         graph.reduction(Reduction::CUDNN_REDUCE_TENSOR_ADD, powers, sums)?;
+        // Nobody reads these two, but without them the library knows it for another operation, which
+        // it has no fast kernel for.
+        graph.pointwise(Pointwise::CUDNN_POINTWISE_LOG, sums, None, logarithms)?;
+        graph.pointwise(
+            Pointwise::CUDNN_POINTWISE_ADD,
+            largest,
+            Some(logarithms),
+            statistics,
+        )?;
         graph.pointwise(Pointwise::CUDNN_POINTWISE_DIV, powers, Some(sums), shares)?;
         graph.product([shares, values, result])?;
         Ok(graph)
