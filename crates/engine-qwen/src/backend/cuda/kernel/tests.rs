@@ -1,15 +1,28 @@
 //! Each kernel against the reference, on this machine's CPU.
 
+use std::path::Path;
+
+use image::RgbImage;
+
 use super::{
     super::{
+        Cuda, Precision,
         check::check,
-        command::{Command, Kind, Scales},
+        command::{Command, Element, Kind, Scales},
         device::{Device, DeviceError, DeviceMemory},
         host::Host,
     },
     emulation, finish, launch,
 };
-use crate::backend::Activation;
+use crate::{
+    backend::Activation,
+    error::RunError,
+    golden::Golden,
+    image::Areas,
+    pipeline::{Job, ModelFiles, Noise, Pipeline, Residency, Watch},
+    schedule::{Rounding, Schedule},
+    tap::Untapped,
+};
 
 /// A device that carries kernels out as they are, and leaves to the host what a library would do.
 struct Emulated {
@@ -143,4 +156,64 @@ fn every_kernel_is_the_reference() {
         wrong.len(),
         findings.len()
     );
+}
+
+struct Unwatched;
+
+impl Watch for Unwatched {
+    fn advance(&mut self, _: usize) -> Result<(), RunError> {
+        Ok(())
+    }
+}
+
+/// The tiny model's picture of the job of a golden file, untapped: everything is fused that can be.
+fn picture<D: Device>(device: D, storage: Element) -> RgbImage {
+    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
+    let golden = Golden::open(&goldens.join("edit2511_4step.safetensors")).unwrap();
+    let given = golden.find("img.0.raw_u8").unwrap();
+    let bytes = given.values.iter().map(|value| *value as u8).collect();
+    let (height, width) = (given.shape[0] as u32, given.shape[1] as u32);
+    let references = [RgbImage::from_raw(width, height, bytes).unwrap()];
+    let number = |key: &str| golden.metadata(key).unwrap().trim().parse().unwrap();
+    let job = Job {
+        prompt: golden.metadata("prompt").unwrap(),
+        negative_prompt: None,
+        references: &references,
+        width: number("width"),
+        height: number("height"),
+        steps: 2,
+        true_cfg_scale: 1.0,
+        schedule: Schedule::Base,
+        noise: Noise::Seed(1),
+        areas: Areas {
+            condition: number("condition_area"),
+            vae: number("vae_area"),
+        },
+        rounding: Rounding::F32,
+        drop: golden.metadata("drop_idx").unwrap().trim().parse().ok(),
+    };
+    let precision = Precision {
+        storage,
+        fp8_narrowing: false,
+    };
+    let files = ModelFiles::of(goldens.join("checkpoint/tiny-2511"));
+    let cuda = Cuda::new(device, precision);
+    let mut pipeline = Pipeline::open(cuda, files, Residency::Whole).unwrap();
+    pipeline.run(&job, &mut Unwatched, &mut Untapped).unwrap()
+}
+
+/// Whole stages as they are planned, on the kernels and on the host, which is held to the golden
+/// tensors: operands lie where a plan puts them.
+#[test]
+fn a_picture_is_made_by_the_kernels() {
+    for (storage, allowed) in [(Element::F32, 0.01), (Element::Bf16, 2.0)] {
+        let device = Emulated {
+            library: Host::default(),
+        };
+        let (found, expected) = (picture(device, storage), picture(Host::default(), storage));
+        let pairs = found.as_raw().iter().zip(expected.as_raw());
+        let sum: f32 = pairs.map(|(a, b)| f32::from(a.abs_diff(*b))).sum();
+        let mean = sum / expected.as_raw().len() as f32;
+        assert!(mean <= allowed, "{storage:?}: {mean} of 255 apart");
+    }
 }
