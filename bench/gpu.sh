@@ -31,6 +31,7 @@ replay() { # golden checkpoint argument...
 }
 replay edit2511_4step tiny-2511
 replay edit2511_cfg4_2step tiny-2511
+replay edit2511_fp8_4step tiny-2511 --fp8 "$goldens/checkpoint/fp8.safetensors"
 
 # The same products and the same attention, by PyTorch.
 if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
