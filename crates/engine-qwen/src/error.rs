@@ -157,7 +157,7 @@ impl From<DeviceError> for ComputeError {
             DeviceError::OutOfMemory { bytes } => Self::OutOfMemory {
                 needed: format!("{} MiB", bytes.div_ceil(1 << 20)),
             },
-            error => Self::Device(error),
+            error @ DeviceError::Failed { .. } => Self::Device(error),
         }
     }
 }

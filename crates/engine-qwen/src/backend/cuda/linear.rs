@@ -1,9 +1,10 @@
 //! Weights as a device keeps them.
 
-use std::{borrow::Cow, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use float8::F8E4M3;
 use half::bf16;
+use rayon::prelude::*;
 
 use super::{
     command::{Element, Scales},
@@ -194,17 +195,29 @@ impl<D: Device> Store<'_, D> {
     }
 }
 
+/// Numbers that one thread converts at a time.
+const CHUNK: usize = 1 << 16;
+
+/// Each number as bytes, one after the other.
+fn each<T: Sync, const N: usize>(values: &[T], bytes_of: fn(&T) -> [u8; N]) -> Vec<u8> {
+    let mut bytes = vec![0; values.len() * N];
+    let chunks = bytes
+        .par_chunks_mut(CHUNK * N)
+        .zip(values.par_chunks(CHUNK));
+    chunks.for_each(|(bytes, values)| {
+        let (bytes, _) = bytes.as_chunks_mut::<N>();
+        for (bytes, value) in bytes.iter_mut().zip(values) {
+            *bytes = bytes_of(value);
+        }
+    });
+    bytes
+}
+
 /// Numbers as bytes.
 pub(super) fn narrow(values: &[f32], element: Element) -> Vec<u8> {
     match element {
-        Element::F32 => values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect(),
-        Element::Bf16 => values
-            .iter()
-            .flat_map(|value| bf16::from_f32(*value).to_le_bytes())
-            .collect(),
+        Element::F32 => each(values, |value| value.to_le_bytes()),
+        Element::Bf16 => each(values, |value| bf16::from_f32(*value).to_le_bytes()),
         Element::F8 | Element::U32 => unreachable!("BUG: these are made of something else"),
     }
 }
@@ -230,25 +243,16 @@ pub(super) fn widen(bytes: &[u8], element: Element) -> Vec<f32> {
 }
 
 /// A matrix in this type.
-fn bytes_of(matrix: &Matrix, element: Element) -> Cow<'_, [u8]> {
-    match matrix {
-        Matrix::F32(values) => Cow::Owned(narrow(values, element)),
-        Matrix::Bf16(values) if element == Element::Bf16 => Cow::Owned(
-            values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect(),
-        ),
-        Matrix::Bf16(values) => {
-            let wide: Vec<f32> = values.iter().map(|value| value.to_f32()).collect();
-            Cow::Owned(narrow(&wide, element))
+fn bytes_of(matrix: &Matrix, element: Element) -> Vec<u8> {
+    match (matrix, element) {
+        (Matrix::F32(values), _) => narrow(values, element),
+        (Matrix::Bf16(values), Element::Bf16) => each(values, |value| value.to_le_bytes()),
+        (Matrix::Bf16(values), _) => each(values, |value| value.to_f32().to_le_bytes()),
+        (Matrix::F8 { values, .. }, Element::F8) => each(values, |value| [value.to_bits()]),
+        // Exact in 16 bits too.
+        (Matrix::F8 { values, .. }, Element::Bf16) => {
+            each(values, |value| bf16::from_f32(value.to_f32()).to_le_bytes())
         }
-        Matrix::F8 { values, .. } if element == Element::F8 => {
-            Cow::Owned(values.iter().map(|value| value.to_bits()).collect())
-        }
-        Matrix::F8 { values, .. } => {
-            let wide: Vec<f32> = values.iter().map(|value| value.to_f32()).collect();
-            Cow::Owned(narrow(&wide, element))
-        }
+        (Matrix::F8 { values, .. }, _) => each(values, |value| value.to_f32().to_le_bytes()),
     }
 }

@@ -165,29 +165,9 @@ impl<D: Device> Cuda<D> {
         if trace.graph.outputs.is_empty() {
             return Ok(());
         }
-        let stored = self.retry(&mut state, |state| self.carry_out(state, &trace))?;
+        let stored = retry(&mut state, |state| self.carry_out(state, &trace))?;
         trace.settle(stored);
         Ok(())
-    }
-
-    /// Tries once more without plans and arena if memory runs out: they can be made again. If there
-    /// is too little even so, nothing of the attempt is left.
-    fn retry<T>(
-        &self,
-        state: &mut State<D>,
-        mut attempt: impl FnMut(&mut State<D>) -> std::result::Result<T, DeviceError>,
-    ) -> Result<T> {
-        let out_of_memory = |error: &DeviceError| matches!(error, DeviceError::OutOfMemory { .. });
-        let mut result = attempt(state);
-        for last in [false, true] {
-            if result.as_ref().is_err_and(out_of_memory) {
-                state.release();
-                if !last {
-                    result = attempt(state);
-                }
-            }
-        }
-        result.map_err(ComputeError::from)
     }
 
     /// Puts something on the device.
@@ -195,7 +175,7 @@ impl<D: Device> Cuda<D> {
         &self,
         mut put: impl FnMut(&Store<'_, D>) -> std::result::Result<T, DeviceError>,
     ) -> Result<T> {
-        self.retry(&mut self.state(), |_| put(&self.store()))
+        retry(&mut self.state(), |_| put(&self.store()))
     }
 
     fn carry_out(
@@ -253,6 +233,25 @@ impl<D: Device> Cuda<D> {
         self.device.read(operand.at, &mut bytes)?;
         Ok(widen(&bytes, operand.element))
     }
+}
+
+/// Tries once more without plans and arena if memory runs out: they can be made again. If there
+/// is too little even so, nothing of the attempt is left.
+fn retry<D: Device, T>(
+    state: &mut State<D>,
+    mut attempt: impl FnMut(&mut State<D>) -> std::result::Result<T, DeviceError>,
+) -> Result<T> {
+    let out_of_memory = |error: &DeviceError| matches!(error, DeviceError::OutOfMemory { .. });
+    let mut result = attempt(state);
+    for last in [false, true] {
+        if result.as_ref().is_err_and(out_of_memory) {
+            state.release();
+            if !last {
+                result = attempt(state);
+            }
+        }
+    }
+    result.map_err(ComputeError::from)
 }
 
 impl<D: Device> State<D> {

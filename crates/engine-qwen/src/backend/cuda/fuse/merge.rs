@@ -37,7 +37,7 @@ pub(super) fn qkv(commands: Commands) -> Commands {
 }
 
 /// Commands that read of what this one wrote.
-fn readers(commands: &Commands, written: &Operand<Place>) -> Vec<usize> {
+fn readers(commands: &[Command<Place>], written: &Operand<Place>) -> Vec<usize> {
     let reads = |command: &Command<Place>| {
         let mut reads = command.reads.iter();
         reads.any(|read| read.at.is_of(written.at))
@@ -50,7 +50,7 @@ fn readers(commands: &Commands, written: &Operand<Place>) -> Vec<usize> {
 /// The three as one, in whichever order they are.
 fn together(
     product: &Operand<Place>,
-    commands: &Commands,
+    commands: &[Command<Place>],
     mut parts: [usize; 3],
 ) -> Option<Command<Place>> {
     if !matches!(product.at, Place::Arena { .. }) {
@@ -81,9 +81,9 @@ fn together(
 }
 
 /// A gated sum and the norm of it.
-pub(super) fn norms(commands: Commands) -> Commands {
+pub(super) fn norms(commands: &[Command<Place>]) -> Commands {
     let mut gone = HashSet::new();
-    let mut out = commands.clone();
+    let mut out = commands.to_vec();
     for (at, sum) in commands.iter().enumerate() {
         let Kind::AddGated { split } = sum.kind else {
             continue;
@@ -115,9 +115,9 @@ pub(super) fn norms(commands: Commands) -> Commands {
 }
 
 /// A norm whose result is quantised, and not looked at otherwise.
-pub(super) fn quantisation(commands: Commands) -> Commands {
+pub(super) fn quantisation(commands: &[Command<Place>]) -> Commands {
     let mut gone = HashSet::new();
-    let mut out = commands.clone();
+    let mut out = commands.to_vec();
     for (at, norm) in commands.iter().enumerate() {
         let Some(normed) = norm.writes.last() else {
             continue;
@@ -135,7 +135,7 @@ pub(super) fn quantisation(commands: Commands) -> Commands {
             },
             _ => continue,
         };
-        let readers = readers(&commands, normed);
+        let readers = readers(commands, normed);
         let [reader] = *readers else { continue };
         let quantised = &commands[reader];
         let arena = matches!(normed.at, Place::Arena { .. });

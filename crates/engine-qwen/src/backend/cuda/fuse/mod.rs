@@ -19,6 +19,6 @@ pub(super) fn graph(graph: &Graph) -> Graph {
 /// The same with fewer launches.
 pub(super) fn commands(commands: Vec<Command<Place>>) -> Vec<Command<Place>> {
     let commands = merge::qkv(commands);
-    let commands = merge::norms(commands);
-    merge::quantisation(commands)
+    let commands = merge::norms(&commands);
+    merge::quantisation(&commands)
 }
