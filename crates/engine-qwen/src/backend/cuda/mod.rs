@@ -1,8 +1,8 @@
 //! NVIDIA GPUs.
 //!
-//! Operations are recorded and not carried out until somebody wants to see a value ([`trace`]).
-//! What was recorded is then made into fewer and larger operations ([`fuse`]), lowered to commands
-//! ([`lower`], [`command`]), and placed in one arena ([`arena`], [`plan`]): a step of the
+//! Operations are recorded and not carried out until somebody wants to see a value (`trace`).
+//! What was recorded is then made into fewer and larger operations (`fuse`), lowered to commands
+//! (`lower`, `command`), and placed in one arena (`arena`, `plan`): a step of the
 //! transformer allocates nothing, and from its second time on is one launch. A plan is found again
 //! by what was recorded, so the same shapes are planned once.
 //!
