@@ -9,13 +9,10 @@ use tryon_engine::{
     worker,
 };
 use tryon_engine_preview::PreviewEngine;
-use tryon_engine_qwen::{
-    backend::Cpu,
-    engine::{EngineConfig, Mode, QwenEngine},
-};
+use tryon_engine_qwen::engine::{Device, EngineConfig, Mode, load};
 use tryon_node::{
     NodeConfig,
-    config::{Mode as WeightMode, ModelConfig},
+    config::{Device as DeviceChoice, Mode as WeightMode, ModelConfig},
 };
 
 /// An engine of this binary.
@@ -53,7 +50,7 @@ impl EngineName {
     pub(crate) fn load(self, model: &ModelConfig) -> Result<Box<dyn Engine>, EngineError> {
         match self.settings(model) {
             None => Ok(Box::new(PreviewEngine::new())),
-            Some(settings) => load_qwen(settings),
+            Some(settings) => load(settings),
         }
     }
 
@@ -69,6 +66,11 @@ impl EngineName {
         };
         Some(EngineConfig {
             checkpoint: model.dir.join(&model.checkpoint),
+            device: match model.device {
+                DeviceChoice::Auto => Device::Auto,
+                DeviceChoice::Cuda => Device::Cuda,
+                DeviceChoice::Cpu => Device::Cpu,
+            },
             schedule: model.schedule.clone(),
             fp8_activations: model.fp8_activations,
             low_memory: model.low_memory,
@@ -83,7 +85,7 @@ impl EngineName {
     pub(crate) fn serve_worker(settings: Option<&EngineConfig>) -> ! {
         worker::serve(&|| match settings {
             None => Ok(Box::new(PreviewEngine::new()) as Box<dyn Engine>),
-            Some(settings) => load_qwen(settings.clone()),
+            Some(settings) => load(settings.clone()),
         })
     }
 
@@ -109,10 +111,6 @@ impl EngineName {
     }
 }
 
-fn load_qwen(settings: EngineConfig) -> Result<Box<dyn Engine>, EngineError> {
-    Ok(Box::new(QwenEngine::load(Cpu, settings)?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +127,7 @@ mod tests {
     fn a_worker_is_told_what_its_node_was_configured_with() {
         let mut node = NodeConfig::default();
         node.model.default_mode = WeightMode::Lora;
+        node.model.device = DeviceChoice::Cuda;
         let command = EngineName::Qwen.supervise(&node).command;
         let [worker, flag, settings] = command.args.as_slice() else {
             panic!("{command:?}");
@@ -139,8 +138,8 @@ mod tests {
         );
         let settings: EngineConfig = serde_json::from_str(settings.to_str().unwrap()).unwrap();
         assert_eq!(
-            (settings.provider, settings.mode),
-            (Provider::Qwen, Mode::Lora)
+            (settings.provider, settings.mode, settings.device),
+            (Provider::Qwen, Mode::Lora, Device::Cuda)
         );
         assert!(EngineName::Preview.supervise(&node).command.args.len() == 1);
     }

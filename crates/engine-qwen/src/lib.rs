@@ -19,7 +19,7 @@
 //! | [`moderation`] | whether a picture is fit to be shown |
 //! | [`weights`], [`lora`] | checkpoints, mapped into memory and checked; adapters |
 //! | [`tap`], [`golden`] | intermediate tensors, and how close they are to the reference's |
-//! | [`backend`] | what a device has to be able to do, and the CPU |
+//! | [`backend`] | what a device has to be able to do, the CPU, and NVIDIA GPUs |
 //!
 //! ```no_run
 //! use tryon_core::task::Provider;

@@ -5,6 +5,7 @@ use std::{io, path::Path};
 use clap::Args;
 use nvml_wrapper::Nvml;
 use tryon_engine::supervisor::{Supervisor, SupervisorConfig, WorkerState};
+use tryon_engine_qwen::backend::cuda::driver::{Library, Listed, devices};
 use tryon_gateway::{
     GatewayConfig,
     config::{ConfigFault, Database, RateConfig, StorageConfig},
@@ -75,7 +76,7 @@ pub(crate) async fn run(args: &DoctorArgs, source: Source, data: &Path) -> Resul
     if let Some(gateway) = &gateway {
         check_gateway(gateway, service, &mut report).await;
     }
-    check_devices(&report);
+    check_devices(&mut report);
     if let Some(node) = node {
         check_node(&node, service, &mut report);
     }
@@ -197,28 +198,59 @@ async fn audit(store: Result<impl Store, StoreError>) -> Result<Vec<Violation>, 
     violations
 }
 
-fn check_devices(report: &Report) {
-    match list_devices() {
+/// The devices that the driver knows. Where there is one, also the libraries that it takes to
+/// compute on it.
+fn check_devices(report: &mut Report) {
+    match devices(&[]) {
         Ok(devices) if devices.is_empty() => report.note("device", "no CUDA device"),
-        Ok(devices) => devices
-            .iter()
-            .for_each(|device| report.good("device", device)),
-        Err(reason) => report.note("device", format!("no CUDA device ({reason})")),
+        Ok(devices) => {
+            for device in &devices {
+                report.good("device", describe(device));
+            }
+            check_libraries(report);
+        }
+        Err(reason) => report.note("device", chain("no CUDA device", &reason)),
     }
 }
 
-fn list_devices() -> Result<Vec<String>, nvml_wrapper::error::NvmlError> {
-    let nvml = Nvml::init()?;
-    let describe = |index| {
-        let device = nvml.device_by_index(index)?;
-        let memory = device.memory_info()?;
-        let (free, total) = (memory.free >> 20, memory.total >> 20);
-        Ok(format!(
-            "CUDA {index}: {}, {free} of {total} MiB free",
-            device.name()?
-        ))
+/// What is free is what NVML says; without it, what there is in all.
+fn describe(device: &Listed) -> String {
+    let Listed {
+        ordinal,
+        name,
+        capability: (major, minor),
+        memory,
+    } = device;
+    let total = memory >> 20;
+    let memory = match find_free(*ordinal) {
+        Some(free) => format!("{free} of {total} MiB free"),
+        None => format!("{total} MiB"),
     };
-    (0..nvml.device_count()?).map(describe).collect()
+    format!("CUDA {ordinal}: {name}, {memory}, compute capability {major}.{minor}")
+}
+
+fn find_free(ordinal: usize) -> Option<u64> {
+    let nvml = Nvml::init().ok()?;
+    let device = nvml.device_by_index(u32::try_from(ordinal).ok()?).ok()?;
+    Some(device.memory_info().ok()?.free >> 20)
+}
+
+fn check_libraries(report: &mut Report) {
+    for library in Library::ALL {
+        let found = library.find(&[]);
+        let name = library.name();
+        if let Some(at) = found.at {
+            report.good("device", format!("{name}: `{}`", at.display()));
+            continue;
+        }
+        let (files, places) = (library.files().join(" or "), found.places.join(", "));
+        let finding = format!("{name} was not found: looked for {files} in {places}");
+        if library == Library::Cudnn {
+            report.note("device", format!("{finding}; a kernel attends without it"));
+        } else {
+            report.wrong("device", finding);
+        }
+    }
 }
 
 fn check_node(config: &NodeConfig, service: Service, report: &mut Report) {

@@ -5,7 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use tryon_engine_qwen::{
-    backend::Cpu,
+    backend::{
+        Backend, Cpu,
+        cuda::{
+            Cuda, Element, Precision,
+            driver::{Gpu, Options},
+        },
+    },
     golden::{Comparison, Gate, Golden, prefix, replay},
     pipeline::{Adapter, ModelFiles, Pipeline, Residency},
     weights::Fp8,
@@ -53,13 +59,30 @@ enum Device {
 
 /// Replays the golden file. Fails unless every tensor is within its gate.
 pub(crate) fn run(args: &VerifyModelArgs) -> Result<(), Failure> {
-    if args.device == Device::Cuda {
-        return Err(Failure::new("this build has no backend for `cuda`")
-            .hint("`--device cpu` computes the same, slowly"));
+    match args.device {
+        Device::Cpu => verify(args, Cpu),
+        Device::Cuda => verify(args, gpu()?),
     }
+}
+
+/// The first GPU, computing in 32 bits and every product in FP8 that is one in the reference: it
+/// is held to the same gates as the CPU.
+fn gpu() -> Result<Cuda<Gpu>, Failure> {
+    let gpu = Gpu::open(&Options::default()).map_err(|error| {
+        Failure::from_error("the GPU cannot be used", &error)
+            .hint("`--device cpu` computes the same, slowly; `tryon doctor` lists what there is")
+    })?;
+    let precision = Precision {
+        storage: Element::F32,
+        fp8_narrowing: true,
+    };
+    Ok(Cuda::new(gpu, precision))
+}
+
+fn verify<B: Backend>(args: &VerifyModelArgs, backend: B) -> Result<(), Failure> {
     let (golden, files) = (open(args)?, files(args));
     let form = files.fp8.as_ref().map(|_| files.fp8_mode);
-    let pipeline = Pipeline::open(Cpu, files, Residency::Auto);
+    let pipeline = Pipeline::open(backend, files, Residency::Auto);
     let mut pipeline = pipeline.map_err(|error| {
         Failure::from_error("the model cannot be loaded", &error)
             .hint("`--checkpoint` names a folder in the layout of diffusers")

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tryon_core::task::Provider;
 use tryon_engine::EngineError;
 
+use super::device::Device;
 use crate::{
     image::Areas,
     pipeline::{Adapter, ModelFiles, Residency},
@@ -47,6 +48,12 @@ pub struct EngineConfig {
     pub parser: PathBuf,
     /// The moderator's folder; not used where there is none.
     pub moderator: PathBuf,
+    /// What to compute on.
+    #[serde(default)]
+    pub device: Device,
+    /// Where a GPU's compiled kernels and timed products are kept; nowhere where absent.
+    #[serde(default)]
+    pub cache: Option<PathBuf>,
     /// The schedule's name, where it is not the mode's own.
     pub schedule: Option<String>,
     /// Whether one part of the model is in memory at a time: found out where absent.
@@ -73,6 +80,8 @@ impl EngineConfig {
             adapter_strength: 1.0,
             parser: models.join("person-parser"),
             moderator: models.join("moderator"),
+            device: Device::default(),
+            cache: Some(models.join(".gpu")),
             schedule: None,
             low_memory: None,
             language: Language::default().as_str().to_owned(),

@@ -1,6 +1,8 @@
 //! The engine behind the providers `qwen` and `lightxv`.
 
 mod config;
+mod device;
+mod load;
 mod person;
 
 use image::RgbImage;
@@ -10,14 +12,18 @@ use tryon_engine::{
 };
 
 use self::config::fault;
-pub use self::config::{EngineConfig, Mode};
+pub use self::{
+    config::{EngineConfig, Mode},
+    device::{Device, UnknownDevice},
+    load::load,
+};
 use crate::{
     backend::Backend,
     error::{LoadError, RunError},
     image::dims,
     moderation::{Moderator, threshold},
     parse::Parser,
-    pipeline::{Job, Noise, Pipeline, Watch},
+    pipeline::{Job, Noise, Pipeline, Residency, Watch},
     prompt::{Ask, Language, Prompts},
     schedule::{Rounding, Schedule},
     tap::Untapped,
@@ -142,13 +148,18 @@ impl<B: Backend> Engine for QwenEngine<B> {
     fn describe(&self) -> Description {
         let unmoderated = "no moderator is installed: `moderation_level` is accepted and has no \
                            effect";
+        let unmoderated = self.moderator.is_none().then_some(unmoderated);
+        let notices: Vec<&str> = [unmoderated, short_of_memory(self.pipeline.residency())]
+            .into_iter()
+            .flatten()
+            .collect();
         Description {
             providers: vec![self.config.provider],
             tasks: Task::ALL.to_vec(),
             model_type: self.config.provider.to_string(),
             model_version: self.version(),
             backend: self.pipeline.backend().name().to_owned(),
-            notice: self.moderator.is_none().then(|| unmoderated.to_owned()),
+            notice: (!notices.is_empty()).then(|| notices.join("; ")),
             default_steps: self.config.default_steps(),
         }
     }
@@ -197,6 +208,19 @@ impl<B: Backend> Engine for QwenEngine<B> {
             metadata: self.metadata(options, self.schedule),
             picture,
         })
+    }
+}
+
+/// What a model that is not in memory as a whole costs.
+const fn short_of_memory(residency: Residency) -> Option<&'static str> {
+    match residency {
+        Residency::Auto | Residency::Whole => None,
+        Residency::Swapped => Some(
+            "there is no room for the whole model: the text encoder is loaded for each request",
+        ),
+        Residency::Parts => {
+            Some("there is no room for the whole model: each part of it is loaded for each request")
+        }
     }
 }
 

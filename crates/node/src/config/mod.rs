@@ -8,7 +8,7 @@ mod section;
 
 pub use fault::ConfigFault;
 pub use section::{
-    AssetServiceConfig, LimitsConfig, LoadBalancerConfig, LoggingConfig, Mode, ModelConfig,
+    AssetServiceConfig, Device, LimitsConfig, LoadBalancerConfig, LoggingConfig, Mode, ModelConfig,
     ModelType, RegistrationConfig, Resolution, SecurityConfig, ServerConfig, SpoolConfig,
 };
 use serde::{Deserialize, Serialize};

@@ -114,8 +114,9 @@ pub struct ModelConfig {
     pub model_type: ModelType,
     /// The version that is said until the engine is loaded and says its own.
     pub model_version: String,
-    /// What to compute on, `cuda` or `cpu`; `cuda` if present where absent.
-    pub device: Option<String>,
+    /// What to compute on: `auto`, `cuda` or `cpu`. `auto` is a GPU where there is one, and the
+    /// CPU elsewhere; the preview never uses a GPU.
+    pub device: Device,
     /// How the model's weights are used.
     pub default_mode: Mode,
     /// The folder that models are installed in.
@@ -149,7 +150,7 @@ impl Default for ModelConfig {
         Self {
             model_type: ModelType::Auto,
             model_version: "1.0.0".to_owned(),
-            device: None,
+            device: Device::Auto,
             default_mode: Mode::Fp8,
             dir: PathBuf::from("./data/models"),
             checkpoint: "qwen-image-edit-2511".to_owned(),
@@ -164,6 +165,19 @@ impl Default for ModelConfig {
             default_resolution: Resolution::P720,
         }
     }
+}
+
+/// What a model is computed on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// A GPU where there is one, otherwise the CPU.
+    #[default]
+    Auto,
+    /// An NVIDIA GPU, or nothing.
+    Cuda,
+    /// The CPU.
+    Cpu,
 }
 
 /// Which engine a node loads.

@@ -6,7 +6,10 @@ use axum::{Json, extract::State};
 use tryon_api::node::{Detail, GpuStatus, Health, Readiness, StepCount, TestReport, VersionReport};
 use tryon_engine::supervisor::WorkerState;
 
-use crate::app::{App, headline};
+use crate::{
+    app::{App, headline},
+    config::Device,
+};
 
 /// The commit that a release's build names; there is none in a build by hand.
 const GIT_COMMIT: &str = match option_env!("TRYON_GIT_COMMIT") {
@@ -109,7 +112,11 @@ pub(super) async fn get_version(State(app): State<Arc<App>>) -> Json<VersionRepo
         None => VersionReport {
             model_type: model.model_type.as_str().to_owned(),
             model_version: model.model_version.clone(),
-            backend: model.device.clone().unwrap_or_else(|| "unknown".to_owned()),
+            backend: match model.device {
+                Device::Auto => "unknown".to_owned(),
+                Device::Cuda => "cuda".to_owned(),
+                Device::Cpu => "cpu".to_owned(),
+            },
             git_commit,
             node_id,
             providers: Vec::new(),
