@@ -188,7 +188,8 @@ impl Gateway {
         check(&config)?;
         let rates = rate::open(&config.rates).await?;
         let app = App::new(config, store, blobs).with_rates(rates);
-        Self::start_app(listeners, app).await
+        // An app is large, and so is what waits for it to start.
+        Box::pin(Self::start_app(listeners, app)).await
     }
 
     /// The same with an app that has its own clock, randomness or count of requests.

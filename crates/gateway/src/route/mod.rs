@@ -12,7 +12,7 @@ use axum::{
 };
 use tryon_core::{limit::RateClass, scope::Scope};
 
-use crate::{dispatch::Outcomes, error::ApiError, input::Inputs};
+use crate::{app::App, dispatch::Outcomes, error::ApiError, input::Inputs};
 
 pub(crate) mod body;
 mod check;
@@ -130,98 +130,37 @@ pub mod path {
     ];
 }
 
+/// Who may come in to which routes.
+struct Doors<'a>(&'a Arc<App>);
+
+impl Doors<'_> {
+    /// A route for keys of this scope, whose requests are counted as this.
+    fn counted(
+        &self,
+        class: RateClass,
+        scope: Scope,
+        route: MethodRouter<Outcomes>,
+    ) -> MethodRouter<Outcomes> {
+        let app = Arc::clone(self.0);
+        let gate = gate::Gate { app, scope, class };
+        route.route_layer(middleware::from_fn_with_state(gate, gate::admit))
+    }
+
+    /// The same, counted as most of the scope are.
+    fn keyed(&self, scope: Scope, route: MethodRouter<Outcomes>) -> MethodRouter<Outcomes> {
+        self.counted(scope.rate_class(), scope, route)
+    }
+}
+
 /// The public listener's routes.
 pub(crate) fn router(outcomes: &Outcomes, inputs: Inputs) -> Router {
     let app = &outcomes.app;
-    let counted = |class, scope, route: MethodRouter<Outcomes>| {
-        let gate = gate::Gate {
-            app: Arc::clone(app),
-            scope,
-            class,
-        };
-        route.route_layer(middleware::from_fn_with_state(gate, gate::admit))
-    };
-    let keyed = |scope: Scope, route| counted(scope.rate_class(), scope, route);
-    let clothes = || keyed(Scope::Submit, post(submit::submit_clothes));
-    let hairstyle = || keyed(Scope::Submit, post(submit::submit_hairstyle));
+    let doors = Doors(app);
     Router::new()
-        .route(path::CLOTHES, clothes())
-        .route(path::FASHION, clothes())
-        .route(path::HAIRSTYLE, hairstyle())
-        .route(path::HAIRSTYLES, hairstyle())
-        .route(
-            path::TATTOO,
-            keyed(Scope::Submit, post(submit::submit_tattoo)),
-        )
-        .route(path::STATUS, keyed(Scope::Status, get(status::get_status)))
-        .route(path::EVENTS, keyed(Scope::Status, get(follow::follow_job)))
-        .route(path::JOBS, keyed(Scope::Status, get(job::list_jobs)))
-        // Whoever submitted too much can still take it back.
-        .route(
-            path::CANCEL,
-            counted(RateClass::Status, Scope::Submit, post(job::cancel_job)),
-        )
-        .route(path::JOB, keyed(Scope::Erase, delete(erasure::delete_job)))
-        .route(
-            path::END_USER,
-            keyed(Scope::Erase, delete(erasure::delete_end_user)),
-        )
-        .route(
-            path::ERASURE,
-            keyed(Scope::Erase, get(erasure::get_erasure)),
-        )
-        .route(
-            path::CREDITS,
-            keyed(Scope::Credits, get(credit::get_credits)),
-        )
-        .route(path::RUN, keyed(Scope::Submit, post(fashn::submit_run)))
-        .route(path::RUN_STATUS, keyed(Scope::Status, get(fashn::get_run)))
-        .route(
-            path::CREDIT_TOTALS,
-            keyed(Scope::Credits, get(fashn::get_credit_totals)),
-        )
-        .route(
-            path::WEBHOOK_SECRET,
-            keyed(Scope::Webhooks, get(webhook::get_webhook_secret)),
-        )
-        .route(
-            path::DELIVERIES,
-            keyed(Scope::Webhooks, get(webhook::list_deliveries)),
-        )
-        .route(
-            path::DELIVERY,
-            keyed(Scope::Webhooks, get(webhook::get_delivery)),
-        )
-        .route(
-            path::REPLAY,
-            keyed(Scope::Webhooks, post(webhook::replay_delivery)),
-        )
-        // What is sent ahead of a job is not counted as one.
-        .route(
-            path::UPLOADS,
-            counted(
-                RateClass::Status,
-                Scope::Submit,
-                post(upload::create_upload),
-            ),
-        )
-        .route(
-            path::UPLOAD,
-            counted(
-                RateClass::Status,
-                Scope::Submit,
-                delete(upload::delete_upload),
-            ),
-        )
-        // A picture is fetched and decoded for it, as for a job.
-        .route(
-            path::CHECK,
-            keyed(
-                Scope::Submit,
-                post(check::check_picture).layer(Extension(inputs)),
-            ),
-        )
-        .route(path::FILE, get(file::get_file))
+        .merge(submissions(&doors))
+        .merge(pictures(&doors, inputs))
+        .merge(jobs(&doors))
+        .merge(webhooks(&doors))
         .route(path::HEALTH, get(health::get_health))
         .route(path::READINESS, get(health::get_readiness))
         .route(path::OPENAPI, get(openapi::get_openapi))
@@ -240,6 +179,60 @@ pub(crate) fn router(outcomes: &Outcomes, inputs: Inputs) -> Router {
             trace::trace,
         ))
         .with_state(outcomes.clone())
+}
+
+fn submissions(doors: &Doors<'_>) -> Router<Outcomes> {
+    let submit = |route| doors.keyed(Scope::Submit, route);
+    Router::new()
+        .route(path::CLOTHES, submit(post(submit::submit_clothes)))
+        .route(path::FASHION, submit(post(submit::submit_clothes)))
+        .route(path::HAIRSTYLE, submit(post(submit::submit_hairstyle)))
+        .route(path::HAIRSTYLES, submit(post(submit::submit_hairstyle)))
+        .route(path::TATTOO, submit(post(submit::submit_tattoo)))
+        .route(path::RUN, submit(post(fashn::submit_run)))
+}
+
+fn pictures(doors: &Doors<'_>, inputs: Inputs) -> Router<Outcomes> {
+    // What is sent ahead of a job is not counted as one.
+    let ahead = |route| doors.counted(RateClass::Status, Scope::Submit, route);
+    // A picture is fetched and decoded for it, as for a job.
+    let check = post(check::check_picture).layer(Extension(inputs));
+    Router::new()
+        .route(path::UPLOADS, ahead(post(upload::create_upload)))
+        .route(path::UPLOAD, ahead(delete(upload::delete_upload)))
+        .route(path::CHECK, doors.keyed(Scope::Submit, check))
+        .route(path::FILE, get(file::get_file))
+}
+
+fn jobs(doors: &Doors<'_>) -> Router<Outcomes> {
+    let status = |route| doors.keyed(Scope::Status, route);
+    let erase = |route| doors.keyed(Scope::Erase, route);
+    let credits = |route| doors.keyed(Scope::Credits, route);
+    // Whoever submitted too much can still take it back.
+    let cancel = doors.counted(RateClass::Status, Scope::Submit, post(job::cancel_job));
+    Router::new()
+        .route(path::STATUS, status(get(status::get_status)))
+        .route(path::EVENTS, status(get(follow::follow_job)))
+        .route(path::JOBS, status(get(job::list_jobs)))
+        .route(path::CANCEL, cancel)
+        .route(path::JOB, erase(delete(erasure::delete_job)))
+        .route(path::END_USER, erase(delete(erasure::delete_end_user)))
+        .route(path::ERASURE, erase(get(erasure::get_erasure)))
+        .route(path::CREDITS, credits(get(credit::get_credits)))
+        .route(path::RUN_STATUS, status(get(fashn::get_run)))
+        .route(path::CREDIT_TOTALS, credits(get(fashn::get_credit_totals)))
+}
+
+fn webhooks(doors: &Doors<'_>) -> Router<Outcomes> {
+    let keyed = |route| doors.keyed(Scope::Webhooks, route);
+    Router::new()
+        .route(
+            path::WEBHOOK_SECRET,
+            keyed(get(webhook::get_webhook_secret)),
+        )
+        .route(path::DELIVERIES, keyed(get(webhook::list_deliveries)))
+        .route(path::DELIVERY, keyed(get(webhook::get_delivery)))
+        .route(path::REPLAY, keyed(post(webhook::replay_delivery)))
 }
 
 async fn no_route() -> ApiError {

@@ -121,7 +121,7 @@ async fn an_upload_expires_and_a_job_that_was_accepted_before_still_finds_it() {
     let job = app.submit(fits.clone()).await;
     app.wait_for_outputs(job).await;
     // The file is a little younger than the clock, which stood still.
-    app.clock.advance(life + Duration::from_secs(60));
+    app.clock.advance(life + Duration::from_mins(1));
     let late = app.post("/tryon/clothes", &clothes(fits)).await;
     let told = late.refusal(400, "BadRequest");
     assert!(told.contains("expired"), "{told}");
@@ -196,7 +196,7 @@ async fn an_account_has_so_many_uploads_at_once() {
     uploaded(&app, upload::png(48, 64)).await;
     // Those that expired are not counted, even where they are not yet erased.
     app.clock
-        .advance(app.config.jobs.upload_retention.duration() + Duration::from_secs(60));
+        .advance(app.config.jobs.upload_retention.duration() + Duration::from_mins(1));
     let fourth = send(&app, &app.owner, upload::png(48, 64)).await;
     assert_eq!(fourth.status, 201, "{}", fourth.text);
 }
