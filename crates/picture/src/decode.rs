@@ -141,6 +141,9 @@ fn start<'a>(
             let animated = decoder.is_apng().map_err(damage)?;
             (Box::new(decoder), animated)
         }
+        Format::Jpeg if !jpeg::is_sampled_as_usual(bytes) => {
+            return Err(PictureError::OddSampling { format });
+        }
         Format::Jpeg => (Box::new(open_jpeg(bytes).map_err(damage)?), false),
         Format::Webp if !webp::holds_its_metadata(bytes) => {
             return Err(PictureError::Truncated { format });

@@ -53,6 +53,15 @@ pub enum PictureError {
         /// The recognised format.
         format: Format,
     },
+    /// Its colours have more samples than its brightness, or none.
+    #[error(
+        "the {format} picture holds its colours in a way that is not taken; open it in an editor and \
+         export it anew"
+    )]
+    OddSampling {
+        /// The recognised format.
+        format: Format,
+    },
     /// The file is damaged, or uses a feature that its decoder lacks.
     #[error("the {format} picture is damaged ({source}); open it in an editor and export it anew")]
     Corrupt {

@@ -80,6 +80,29 @@ pub(crate) fn is_complete(bytes: &[u8]) -> bool {
     false
 }
 
+/// Whether every frame has no component with more samples than its first one, which is how pictures
+/// are made. The decoder panics at some others.
+pub(crate) fn is_sampled_as_usual(bytes: &[u8]) -> bool {
+    let mut frames = segments(bytes).filter(|segment| is_start_of_frame(segment.marker));
+    frames.all(|frame| {
+        // Precision, height, width and the number of components, then three bytes for each: its id,
+        // how often it is sampled across and down, and a table.
+        let components = frame.payload.get(6..).unwrap_or_default();
+        let mut sampling = components
+            .chunks_exact(3)
+            .map(|it| (it[1] >> 4, it[1] & 15));
+        let Some((across, down)) = sampling.next() else {
+            return false;
+        };
+        sampling.all(|(h, v)| (1..=across).contains(&h) && (1..=down).contains(&v))
+    })
+}
+
+/// Among these markers are three of tables.
+fn is_start_of_frame(marker: u8) -> bool {
+    matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
+}
+
 /// The comments, as text.
 pub(crate) fn comments(bytes: &[u8]) -> Vec<String> {
     segments(bytes)

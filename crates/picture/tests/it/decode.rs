@@ -248,6 +248,27 @@ fn a_file_cut_off_anywhere_is_refused() {
     );
 }
 
+/// The first of these had the decoder panic.
+#[test]
+fn colours_with_more_samples_than_the_brightness_are_refused() {
+    let found = include_bytes!("../../../../fuzz/seeds/image_header/oddly-sampled.jpg");
+    let mut changed = file::jpeg();
+    let frame = changed.windows(2).position(|marker| marker == [0xff, 0xc0]);
+    // After the marker, the length and what a frame begins with come three bytes a component.
+    changed[frame.unwrap() + 10 + 3 + 1] = 0x24;
+    for file in [&found[..], &changed] {
+        for refused in [
+            probe(file, &Limits::default()).map(drop),
+            decode(file, &Limits::default()).map(drop),
+        ] {
+            assert!(
+                matches!(refused, Err(PictureError::OddSampling { .. })),
+                "{refused:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn damaged_pixels_are_refused() {
     let mut png = file::png();
