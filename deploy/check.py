@@ -24,6 +24,9 @@ import yaml
 DEPLOY = Path(__file__).resolve().parent
 ROOT = DEPLOY.parent
 CHART = DEPLOY / "helm" / "tryon"
+# What a node tells where there is a GPU, as a test of it has it.
+SNAPSHOTS = ROOT / "crates" / "node" / "src" / "gpu" / "snapshots"
+GPU_FIGURES = SNAPSHOTS / "tryon_node__gpu__figure__tests__open.snap"
 SECRET = "0123456789abcdef"
 # The oldest that the chart allows, and the newest that is known here.
 KUBERNETES = ["1.27", "1.37"]
@@ -269,7 +272,7 @@ def read_figures(binary):
                 served.send_signal(signal.SIGTERM)
                 served.wait(60)
     figures = {}
-    for name, labels in re.findall(r"^(\w+)(?:\{(.*)\})? ", text, re.M):
+    for name, labels in re.findall(r"^(\w+)(?:\{(.*)\})? ", text + GPU_FIGURES.read_text(), re.M):
         figures.setdefault(name, set()).update(re.findall(r'(\w+)="', labels))
     return figures
 

@@ -8,16 +8,19 @@ use std::{
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text::encode},
+    encoding::{
+        DescriptorEncoder, EncodeLabelSet, EncodeMetric as _,
+        text::{encode_eof, encode_registry},
+    },
     metrics::{
         TypedMetric as _, counter::Counter, family::Family, gauge::Gauge, histogram::Histogram,
     },
     registry::{Registry, Unit},
 };
-use tryon_api::node::MetricsSummary;
+use tryon_api::node::{GpuReport, MetricsSummary};
 use tryon_core::error::JobErrorCode;
 
-use crate::{gpu::Readings, refusal::Refusal};
+use crate::{gpu::list_figures, refusal::Refusal};
 
 /// What becomes of an offer of a result.
 const OFFERS: [&str; 3] = ["received", "failed", "given_up"];
@@ -187,19 +190,17 @@ impl Metrics {
     }
 
     /// The five figures of the JSON form.
-    pub(crate) fn summarize(&self, gpu: &Readings) -> MetricsSummary {
+    pub(crate) fn summarize(&self, gpu: Option<&GpuReport>) -> MetricsSummary {
         let count = self.pictures.get();
         let micros = self.total_micros.load(Ordering::Relaxed);
         #[expect(clippy::cast_precision_loss, reason = "a mean, to be looked at")]
         let mean_ms = micros as f64 / count.max(1) as f64 / 1000.0;
-        #[expect(clippy::cast_precision_loss, reason = "0–100")]
-        let utilization = gpu.utilization_percent() as f64;
         MetricsSummary {
             vton_inference_count: count,
             vton_inference_latency_ms: mean_ms,
             vton_inference_errors_total: self.count_errors(),
-            gpu_memory_used_bytes: gpu.memory_used_bytes(),
-            gpu_utilization_percent: utilization,
+            gpu_memory_used_bytes: memory_used(gpu),
+            gpu_utilization_percent: f64::from(utilization(gpu)),
         }
     }
 
@@ -215,17 +216,34 @@ impl Metrics {
     }
 
     /// All of it in the format of `OpenMetrics`.
-    pub(crate) fn expose(&self, moment: &Moment, gpu: &Readings) -> String {
+    pub(crate) fn expose(&self, moment: &Moment, gpu: Option<&GpuReport>) -> String {
         set(&self.hot, u64::from(moment.hot));
         set(&self.busy, u64::from(moment.busy));
         set(&self.waiting_results, moment.waiting_results);
         set(&self.waiting_bytes, moment.waiting_bytes);
-        set(&self.gpu_memory, gpu.memory_used_bytes());
-        set(&self.gpu_utilization, gpu.utilization_percent());
+        set(&self.gpu_memory, memory_used(gpu));
+        set(&self.gpu_utilization, u64::from(utilization(gpu)));
         let mut text = String::new();
-        encode(&mut text, &self.registry).expect("BUG: writing to a string does not fail");
+        let mut encoded = encode_registry(&mut text, &self.registry);
+        if let Some(gpu) = gpu {
+            encoded = encoded.and_then(|()| encode_registry(&mut text, &list_figures(gpu)));
+        }
+        let ended = encoded.and_then(|()| encode_eof(&mut text));
+        ended.expect("BUG: writing to a string does not fail");
         text
     }
+}
+
+/// 0 where it is not known, which who reads this figure has always been told.
+fn memory_used(gpu: Option<&GpuReport>) -> u64 {
+    gpu.and_then(|gpu| gpu.memory_used_bytes)
+        .unwrap_or_default()
+}
+
+/// Likewise.
+fn utilization(gpu: Option<&GpuReport>) -> u32 {
+    gpu.and_then(|gpu| gpu.utilization_percent)
+        .unwrap_or_default()
 }
 
 /// What became of this process's spans, which are counted elsewhere.
@@ -271,4 +289,66 @@ pub(crate) fn to_older_format(text: &str) -> String {
 
 fn set(gauge: &Gauge, value: u64) {
     gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDLE: Moment = Moment {
+        hot: true,
+        busy: false,
+        waiting_results: 0,
+        waiting_bytes: 0,
+    };
+
+    fn has(text: &str, line: &str) -> bool {
+        text.lines().any(|it| it == line)
+    }
+
+    #[test]
+    fn without_a_gpu_the_old_figures_are_zero_and_the_new_ones_absent() {
+        let metrics = Metrics::new();
+        let text = metrics.expose(&IDLE, None);
+        assert!(has(&text, "gpu_memory_used_bytes 0") && has(&text, "gpu_utilization_percent 0"));
+        assert!(!text.contains("tryon_node_gpu_"), "{text}");
+        assert!(text.ends_with("\n# EOF\n"));
+        let summary = metrics.summarize(None);
+        let told = (
+            summary.gpu_memory_used_bytes,
+            summary.gpu_utilization_percent,
+        );
+        assert_eq!(told, (0, 0.0));
+    }
+
+    #[test]
+    fn a_gpu_is_told_in_every_form() {
+        let metrics = Metrics::new();
+        let gpu = GpuReport {
+            memory_used_bytes: Some(7 << 30),
+            utilization_percent: Some(97),
+            temperature_celsius: Some(61),
+            ..GpuReport::default()
+        };
+        let text = metrics.expose(&IDLE, Some(&gpu));
+        for text in [&text, &to_older_format(&text)] {
+            for line in [
+                "gpu_memory_used_bytes 7516192768",
+                "gpu_utilization_percent 97",
+                "tryon_node_gpu_temperature_celsius 61",
+            ] {
+                assert!(has(text, line), "{line}: {text}");
+            }
+            assert!(!text.contains("tryon_node_gpu_power_watts"), "{text}");
+        }
+        assert!(text.ends_with("\n# EOF\n") && text.matches("# EOF").count() == 1);
+        let summary = metrics.summarize(Some(&gpu));
+        let told = (
+            summary.gpu_memory_used_bytes,
+            summary.gpu_utilization_percent,
+        );
+        assert_eq!(told, (7 << 30, 97.0));
+        let gone = metrics.expose(&IDLE, None);
+        assert!(has(&gone, "gpu_memory_used_bytes 0") && !gone.contains("tryon_node_gpu_"));
+    }
 }

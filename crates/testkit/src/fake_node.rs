@@ -629,6 +629,7 @@ fn gpu_status(inner: &Inner, node_id: String) -> GpuStatus {
         queue_length: 0,
         progress: progress.map(|(count, _)| count),
         eta_ms: progress.map(|(_, eta_ms)| eta_ms),
+        gpu: None,
     }
 }
 

@@ -8,7 +8,7 @@ pub use config::{ConfigFault, JobConfig};
 pub use registration::{REGISTRATION_PATH, Registered, Registration, RegistrationFault};
 use serde::{Deserialize, Serialize};
 pub use status::{
-    GpuStatus, Health, MetricsSummary, Readiness, StepCount, TestReport, VersionReport,
+    GpuReport, GpuStatus, Health, MetricsSummary, Readiness, StepCount, TestReport, VersionReport,
 };
 use utoipa::ToSchema;
 

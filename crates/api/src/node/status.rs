@@ -1,6 +1,6 @@
 //! What a node says about itself.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 /// `GET /health`: the process is alive.
@@ -51,8 +51,55 @@ pub struct StepCount {
     pub steps: u32,
 }
 
+/// What NVIDIA's driver says of a GPU. What it does not tell of this one is absent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct GpuReport {
+    /// Its number, as `nvidia-smi` counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 0)]
+    pub index: Option<u32>,
+    /// The card's own id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "GPU-5d5ba0d6-d33d-2b2c-524d-9e3d8d2b8a77")]
+    pub uuid: Option<String>,
+    /// The product.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "NVIDIA H200")]
+    pub name: Option<String>,
+    /// All of its memory, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 150_754_820_096_u64)]
+    pub memory_total_bytes: Option<u64>,
+    /// Memory in use, by whatever process, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 62_277_025_792_u64)]
+    pub memory_used_bytes: Option<u64>,
+    /// The share of the time in which it computed, 0–100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 97)]
+    pub utilization_percent: Option<u32>,
+    /// Its temperature.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 61)]
+    pub temperature_celsius: Option<u32>,
+    /// The power that it draws.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 612.4)]
+    pub power_watts: Option<f64>,
+    /// The most that it may draw.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 700.0)]
+    pub power_limit_watts: Option<f64>,
+    /// What keeps its clocks down, in the words of `nvidia-smi`; empty where nothing does. That it
+    /// has nothing to do is not among them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = json!(["sw_power_cap"]))]
+    pub throttled_by: Option<Vec<String>>,
+}
+
 /// `GET /gpu/status`: what the device does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct GpuStatus {
     /// The node.
     pub node_id: String,
@@ -68,6 +115,20 @@ pub struct GpuStatus {
     /// Milliseconds until it is expected to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eta_ms: Option<u64>,
+    /// The GPU that the engine computes on, or would; absent where there is none, or none can be
+    /// told.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "read_gpu"
+    )]
+    pub gpu: Option<GpuReport>,
+}
+
+/// Other nodes may call something else so, which is no reason not to understand the rest.
+fn read_gpu<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<GpuReport>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).ok())
 }
 
 /// `GET /version`: what runs here.
@@ -104,4 +165,62 @@ pub struct MetricsSummary {
     pub gpu_memory_used_bytes: u64,
     /// Device utilisation, 0–100; 0 without a GPU.
     pub gpu_utilization_percent: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(status: serde_json::Value) -> GpuStatus {
+        serde_json::from_value(status).unwrap()
+    }
+
+    #[test]
+    fn a_node_without_a_gpu_says_nothing_of_one() {
+        let status =
+            json!({"node_id": "n", "busy": false, "current_job_id": null, "queue_length": 0});
+        let read = read(status.clone());
+        assert_eq!(read.gpu, None);
+        assert_eq!(serde_json::to_value(read).unwrap(), status);
+    }
+
+    #[test]
+    fn of_a_gpu_there_is_what_is_known() {
+        let gpu = json!({"name": "NVIDIA L4", "power_watts": 31.5, "throttled_by": []});
+        let status = json!({"node_id": "n", "busy": false, "current_job_id": null,
+            "queue_length": 0, "gpu": gpu});
+        let read = read(status.clone());
+        let expected = GpuReport {
+            name: Some("NVIDIA L4".to_owned()),
+            power_watts: Some(31.5),
+            throttled_by: Some(Vec::new()),
+            ..GpuReport::default()
+        };
+        assert_eq!(read.gpu, Some(expected));
+        assert_eq!(serde_json::to_value(read).unwrap(), status);
+    }
+
+    #[test]
+    fn what_others_call_a_gpu_hides_nothing_else() {
+        for gpu in [
+            json!("NVIDIA L4"),
+            json!(0),
+            json!(null),
+            json!([{"index": 0}]),
+            json!({"index": "0"}),
+        ] {
+            let read = read(
+                json!({"node_id": "n", "busy": true, "current_job_id": "job-1",
+                "queue_length": 0, "gpu": gpu, "gpus": [gpu]}),
+            );
+            let expected = (Some("job-1"), None);
+            assert_eq!(
+                (read.current_job_id.as_deref(), read.gpu),
+                expected,
+                "{gpu}"
+            );
+        }
+    }
 }

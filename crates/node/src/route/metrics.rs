@@ -37,17 +37,17 @@ const TEXT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
     )
 )]
 pub(super) async fn get_metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let gpu = app.meter.readings();
+    let gpu = app.meter.find_gpu();
     match find_exposition(&headers) {
         Some(content_type) => {
-            let text = app.metrics.expose(&app.moment(), gpu);
+            let text = app.metrics.expose(&app.moment(), gpu.as_ref());
             let text = match content_type {
                 TEXT_TYPE => to_older_format(&text),
                 _ => text,
             };
             ([(header::CONTENT_TYPE, content_type)], text).into_response()
         }
-        None => Json(app.metrics.summarize(gpu)).into_response(),
+        None => Json(app.metrics.summarize(gpu.as_ref())).into_response(),
     }
 }
 

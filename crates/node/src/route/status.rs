@@ -83,6 +83,7 @@ pub(super) async fn get_gpu_status(State(app): State<Arc<App>>) -> Json<GpuStatu
             steps: step.total,
         }),
         eta_ms: remaining.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+        gpu: app.meter.find_gpu(),
     })
 }
 

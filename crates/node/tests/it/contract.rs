@@ -169,6 +169,12 @@ async fn a_loading_node_says_so() {
     assert_json_snapshot!("loading", bodies, { ".version.git_commit" => "[commit]" });
 }
 
+/// Of a status everything but the GPU, which is there on a machine that has one.
+fn without_gpu(mut status: Value) -> Value {
+    status.as_object_mut().unwrap().remove("gpu");
+    status
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hot_node_describes_itself() {
     let stage = Stage::start().await;
@@ -176,7 +182,7 @@ async fn a_hot_node_describes_itself() {
         "health": stage.get("/health").await.json(),
         "test": stage.get("/test").await.json(),
         "version": stage.get("/version").await.json(),
-        "gpu_status": stage.get("/gpu/status").await.json(),
+        "gpu_status": without_gpu(stage.get("/gpu/status").await.json()),
         "metrics": stage.get("/metrics").await.json(),
     });
     assert_json_snapshot!("hot", bodies, {
@@ -192,7 +198,8 @@ async fn a_busy_node_tells_how_far_it_is() {
     let config = json!({"prompt": "step-sleep:200", "steps": 100});
     stage.submit(&Form::tryon("job-1").config(&config)).await;
     stage.wait_for_pace().await;
-    assert_json_snapshot!("gpu-status-busy", stage.get("/gpu/status").await.json(), {
+    let status = without_gpu(stage.get("/gpu/status").await.json());
+    assert_json_snapshot!("gpu-status-busy", status, {
         ".progress.step" => "[step]",
         ".eta_ms" => "[ms]",
     });
@@ -279,7 +286,9 @@ async fn metrics_count_in_both_forms() {
             .starts_with("application/openmetrics-text")
     );
     let text = String::from_utf8(answer.bytes).unwrap();
-    let is_shape = |line: &&str| !line.contains("_bucket") && !line.contains("_sum");
+    // Of a GPU they are there where there is one.
+    let others = ["_bucket", "_sum", "tryon_node_gpu_"];
+    let is_shape = |line: &&str| !others.iter().any(|other| line.contains(other));
     let mut shape: Vec<_> = text.lines().filter(is_shape).collect();
     // Those of one family come in any order.
     for family in shape.chunk_by_mut(|a, b| !a.starts_with('#') && !b.starts_with('#')) {
@@ -322,8 +331,15 @@ fn give(command: &mut Command, text: &str) -> String {
     String::from_utf8(said.stdout).unwrap()
 }
 
+/// What a machine with a GPU adds to a node's figures, as a unit test has it, in both forms.
+const GPU_FIGURES: [&str; 2] = [
+    include_str!("../../src/gpu/snapshots/tryon_node__gpu__figure__tests__open.snap"),
+    include_str!("../../src/gpu/snapshots/tryon_node__gpu__figure__tests__older.snap"),
+];
+
 /// The published parsers are strict: names, types, units, order and end. They take a node's figures
-/// before anything was counted, and after; and there are the same ones then.
+/// before anything was counted, and after; and there are the same ones then. So they do
+/// those of a GPU.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_published_parsers_take_both_forms() {
     let clients = std::env::var("TRYON_TEST_CLIENTS");
@@ -333,7 +349,11 @@ async fn the_published_parsers_take_both_forms() {
     let read = async |accept: &str| {
         let request = stage.request(Method::GET, "/metrics");
         let answer = send(request.header("accept", accept)).await;
-        String::from_utf8(answer.bytes).unwrap()
+        let text = String::from_utf8(answer.bytes).unwrap();
+        // Where there is a GPU, they are there once it has been read.
+        let lines = text.split_inclusive('\n');
+        let others = lines.filter(|line| !line.contains("tryon_node_gpu_"));
+        others.collect::<String>()
     };
     let parse = |module: &str, text: &str| {
         let script = format!(
@@ -346,13 +366,18 @@ print(*sorted(f'{{kind}} {{it.name}} {{sorted(it.labels.items())}}' for kind, it
         let path = format!("{clients}/prometheus-client-0.26.0");
         give(python.args(["-c", &script]).env("PYTHONPATH", path), text)
     };
-    let read_strictly = async || {
-        let open = read("application/openmetrics-text; version=1.0.0").await;
-        let older = read("text/plain").await;
-        give(Command::new("promtool").args(["check", "metrics"]), &older);
-        let (open, older) = (parse("openmetrics.parser", &open), parse("parser", &older));
+    let parse_strictly = |open: &str, older: &str| {
+        give(Command::new("promtool").args(["check", "metrics"]), older);
+        let (open, older) = (parse("openmetrics.parser", open), parse("parser", older));
         assert_eq!(open, older, "the two forms tell different things");
         open
+    };
+    let [open, older] = GPU_FIGURES.map(|file| file.splitn(3, "---\n").nth(2).unwrap());
+    let of_gpu = parse_strictly(&format!("{open}# EOF\n"), older);
+    assert_eq!(of_gpu.lines().count(), 13, "{of_gpu}");
+    let read_strictly = async || {
+        let open = read("application/openmetrics-text; version=1.0.0").await;
+        parse_strictly(&open, &read("text/plain").await)
     };
     let before = read_strictly().await;
     for name in [
