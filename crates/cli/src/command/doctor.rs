@@ -3,7 +3,7 @@
 use std::{io, path::Path};
 
 use clap::Args;
-use nvml_wrapper::Nvml;
+use nvml_wrapper::{Device, Nvml};
 use tryon_engine::supervisor::{Supervisor, SupervisorConfig, WorkerState};
 use tryon_engine_qwen::backend::cuda::driver::{Library, Listed, devices};
 use tryon_gateway::{
@@ -220,19 +220,31 @@ fn describe(device: &Listed) -> String {
         name,
         capability: (major, minor),
         memory,
+        pci,
     } = device;
     let total = memory >> 20;
-    let memory = match find_free(*ordinal) {
+    let memory = match find_free(*pci) {
         Some(free) => format!("{free} of {total} MiB free"),
         None => format!("{total} MiB"),
     };
     format!("CUDA {ordinal}: {name}, {memory}, compute capability {major}.{minor}")
 }
 
-fn find_free(ordinal: usize) -> Option<u64> {
+/// By where the device is: CUDA numbers devices otherwise than NVML. Of a card that is divided
+/// NVML says what is free in all of it, which is not what the part that CUDA sees has.
+fn find_free(pci: (u32, u32, u32)) -> Option<u64> {
     let nvml = Nvml::init().ok()?;
-    let device = nvml.device_by_index(u32::try_from(ordinal).ok()?).ok()?;
-    Some(device.memory_info().ok()?.free >> 20)
+    let devices = 0..nvml.device_count().ok()?;
+    let is_it = |device: &Device<'_>| {
+        let place = device.pci_info().map(|it| (it.domain, it.bus, it.device));
+        place.is_ok_and(|place| place == pci)
+    };
+    let device = devices
+        .filter_map(|index| nvml.device_by_index(index).ok())
+        .find(is_it)?;
+    let divided = device.mig_mode().is_ok_and(|mode| mode.current != 0);
+    let memory = device.memory_info().ok().filter(|_| !divided)?;
+    Some(memory.free >> 20)
 }
 
 fn check_libraries(report: &mut Report) {

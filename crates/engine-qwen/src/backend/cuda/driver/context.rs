@@ -25,6 +25,9 @@ pub struct Listed {
     pub capability: (u32, u32),
     /// All of its memory, in bytes.
     pub memory: u64,
+    /// Where it is: the domain, the bus and the number on it. Its own number, which depends on
+    /// `CUDA_VISIBLE_DEVICES`, means another device to others.
+    pub pci: (u32, u32, u32),
 }
 
 /// The devices that the driver knows; `folders` are looked into first for the driver's library.
@@ -59,6 +62,11 @@ fn listed(ordinal: i32) -> Result<Listed, DeviceError> {
         ),
         // SAFETY: as above.
         memory: unsafe { device::total_mem(device) }.called("cuDeviceTotalMem")? as u64,
+        pci: (
+            attribute(Attribute::CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID)?,
+            attribute(Attribute::CU_DEVICE_ATTRIBUTE_PCI_BUS_ID)?,
+            attribute(Attribute::CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID)?,
+        ),
     })
 }
 
