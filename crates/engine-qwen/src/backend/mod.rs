@@ -14,7 +14,7 @@ pub mod cuda;
 
 use std::ops::Range;
 
-pub(crate) use cpu::picture::Between;
+pub(crate) use cpu::picture::{Between, to_byte};
 pub use cpu::{Cpu, CpuConv, CpuLinear};
 
 use crate::{
@@ -152,6 +152,12 @@ pub trait Backend: Send + Sync + 'static {
     fn upload(&self, values: Vec<f32>, shape: &[usize]) -> Result<Self::Tensor>;
     /// Fetches values, row by row.
     fn download(&self, tensor: &Self::Tensor) -> Result<Vec<f32>>;
+    /// Fetches a picture of about -1..1 as bytes, number by number: what is outside is cut off,
+    /// halves go to even. For a device that can make them where the picture lies, a quarter of
+    /// what would be fetched.
+    fn to_bytes(&self, picture: &Self::Tensor) -> Result<Vec<u8>> {
+        Ok(self.download(picture)?.into_iter().map(to_byte).collect())
+    }
     /// The shape.
     fn shape(&self, tensor: &Self::Tensor) -> Vec<usize>;
 

@@ -190,9 +190,13 @@ impl<B: Backend> Pipeline<B> {
         tap: &mut dyn Tap<B>,
     ) -> Result<RgbImage, RunError> {
         let size = self.latent_size(job.width, job.height);
+        let latents = size.unpack(latents);
         self.load_vae()?;
         let vae = self.vae.as_ref().expect("BUG: the autoencoder was loaded");
-        let values = vae.decode(&self.backend, &size.unpack(latents), size, tap)?;
+        if !tap.is_on() {
+            return Ok(vae.decode_to_image(&self.backend, &latents, size)?);
+        }
+        let values = vae.decode(&self.backend, &latents, size, tap)?;
         let picture = to_image(&values, job.width, job.height);
         stage::note_picture(&values, &picture, tap);
         Ok(picture)

@@ -7,12 +7,16 @@ mod layer;
 mod picture;
 
 pub use self::{config::VaeConfig, picture::to_image};
-use self::{decoder::Decoder, encoder::Encoder, picture::from_image};
+use self::{
+    decoder::Decoder,
+    encoder::Encoder,
+    picture::{fetch, from_image},
+};
 use crate::{
     backend::Backend,
     error::{ComputeError, LoadError},
     latent::LatentSize,
-    tap::{Tap, planes},
+    tap::{Tap, Untapped, planes},
     weights::Weights,
 };
 
@@ -76,13 +80,36 @@ impl<B: Backend> Vae<B> {
         size: LatentSize,
         tap: &mut dyn Tap<B>,
     ) -> Result<Vec<f32>, ComputeError> {
+        backend.download(&self.picture(backend, latent, size, tap)?)
+    }
+
+    /// The same, cut off at -1 and 1, in bytes.
+    pub fn decode_to_image(
+        &self,
+        backend: &B,
+        latent: &[f32],
+        size: LatentSize,
+    ) -> Result<image::RgbImage, ComputeError> {
+        fetch(
+            backend,
+            &self.picture(backend, latent, size, &mut Untapped)?,
+        )
+    }
+
+    /// The picture of a latent on the device.
+    fn picture(
+        &self,
+        backend: &B,
+        latent: &[f32],
+        size: LatentSize,
+        tap: &mut dyn Tap<B>,
+    ) -> Result<B::Tensor, ComputeError> {
         let mut latent = latent.to_vec();
         self.per_channel(&mut latent, |value, mean, std| value * std + mean);
         let places = size.height * size.width;
         let pixels = planes(&latent, places);
         let latent = backend.upload(pixels, &[size.height, size.width, size.channels])?;
-        let picture = self.decoder.forward(backend, &latent, tap)?;
-        backend.download(&picture)
+        self.decoder.forward(backend, &latent, tap)
     }
 
     fn per_channel(&self, latent: &mut [f32], apply: fn(f32, f32, f32) -> f32) {

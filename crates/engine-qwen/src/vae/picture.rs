@@ -2,7 +2,10 @@
 
 use image::RgbImage;
 
-use crate::{backend::Backend, error::ComputeError};
+use crate::{
+    backend::{Backend, to_byte},
+    error::ComputeError,
+};
 
 /// A picture as `[h, w, 3]` in -1..1.
 pub(super) fn from_image<B: Backend>(
@@ -23,11 +26,20 @@ pub(super) fn from_image<B: Backend>(
 ///
 /// If `values` are not of this size.
 pub fn to_image(values: &[f32], width: u32, height: u32) -> RgbImage {
-    let byte = |value: &f32| {
-        let value = (value.clamp(-1.0, 1.0) / 2.0 + 0.5).clamp(0.0, 1.0);
-        (value * 255.0).round_ties_even() as u8
-    };
-    let bytes = values.iter().map(byte).collect();
+    of_bytes(values.iter().copied().map(to_byte).collect(), width, height)
+}
+
+/// The same of `picture` on a device, where its values become bytes if it can make them.
+pub(super) fn fetch<B: Backend>(
+    backend: &B,
+    picture: &B::Tensor,
+) -> Result<RgbImage, ComputeError> {
+    let shape = backend.shape(picture);
+    let bytes = backend.to_bytes(picture)?;
+    Ok(of_bytes(bytes, shape[1] as u32, shape[0] as u32))
+}
+
+fn of_bytes(bytes: Vec<u8>, width: u32, height: u32) -> RgbImage {
     RgbImage::from_raw(width, height, bytes).expect("BUG: a picture has three values a pixel")
 }
 

@@ -17,6 +17,7 @@ use tryon_engine_qwen::{
     parse::Parser,
     pipeline::{ModelFiles, Pipeline, Residency},
     tap::{Tap, Untapped},
+    vae::{Vae, VaeConfig, to_image},
     weights::{Fp8, Weights},
 };
 
@@ -296,6 +297,50 @@ fn a_model_in_parts_makes_the_same_picture_and_leaves_less_behind() {
         swapped <= whole && parts == 0,
         "{whole}, {swapped}, {parts}"
     );
+}
+
+#[test]
+fn a_picture_is_the_same_bytes_wherever_they_are_made() {
+    let folder = golden::path("checkpoint/tiny-2511/vae");
+    let (cuda, config) = (
+        exact(),
+        VaeConfig::read(&folder.join("config.json")).unwrap(),
+    );
+    let vae = Vae::load(&cuda, &Weights::open(&folder).unwrap(), config).unwrap();
+    let size = vae.latent_size(48, 64, 2);
+    let numbers = size.channels * size.height * size.width;
+    // Some of what comes of these is beyond -1 and 1.
+    let latent: Vec<f32> = (0..numbers).map(|i| (i as f32).sin() * 3.0).collect();
+    let on_device = vae.decode_to_image(&cuda, &latent, size).unwrap();
+    assert_eq!(cuda.last_plan().last(), Some(&Kind::Bytes));
+    let values = vae.decode(&cuda, &latent, size, &mut Untapped).unwrap();
+    assert!(values.iter().any(|value| value.abs() > 1.0));
+    let tapped = vae.decode(&cuda, &latent, size, &mut Recorder::all());
+    for values in [values, tapped.unwrap()] {
+        let on_host = to_image(&values, 48, 64);
+        let pairs = on_device.as_raw().iter().zip(on_host.as_raw());
+        assert_eq!(pairs.filter(|(one, other)| one != other).count(), 0);
+    }
+}
+
+#[test]
+fn numbers_of_a_picture_are_fetched_for_who_looks_at_them_alone() {
+    let references = [pipeline::picture(40, 60)];
+    let job = pipeline::job(&references, 2);
+    let mut pipeline = Pipeline::open(exact(), tiny(), Residency::Whole).unwrap();
+    let mut run = |tap: &mut dyn Tap<Cuda<Host>>| {
+        let mut watch = pipeline::counter(usize::MAX);
+        let made = pipeline.run(&job, &mut watch, tap).unwrap();
+        let plan = pipeline.backend().last_plan();
+        (made, count(&plan, |kind| *kind == Kind::Bytes))
+    };
+    let (made, bytes) = run(&mut Untapped);
+    assert_eq!(bytes, 1);
+    let (seen, bytes) = run(&mut Recorder::all());
+    assert_eq!(bytes, 0);
+    // Products that are seen one by one are not joined, which their last digits may tell.
+    let mut pairs = made.as_raw().iter().zip(seen.as_raw());
+    assert!(pairs.all(|(one, other)| one.abs_diff(*other) <= 1));
 }
 
 #[test]

@@ -56,7 +56,9 @@ fn every_tensor_is_the_references() {
     let size = vae.latent_size(48, 80, 2);
     let decoded = vae.decode(&Cpu, &latent, size, &mut seen).unwrap();
     golden::check(&golden, &seen, "", |name| name.starts_with("vae."));
-    assert_eq!(to_image(&decoded, 48, 80).dimensions(), (48, 80));
+    let shown = vae.decode_to_image(&Cpu, &latent, size).unwrap();
+    assert_eq!(shown.dimensions(), (48, 80));
+    assert_eq!(shown, to_image(&decoded, 48, 80));
 }
 
 #[test]

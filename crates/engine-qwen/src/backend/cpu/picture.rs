@@ -1,4 +1,4 @@
-//! Pictures of another size.
+//! Pictures of another size, and their bytes.
 
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -90,6 +90,12 @@ pub(super) fn resize(x: &Tensor, width: usize, height: usize) -> Result<Tensor> 
             }
         });
     tensor(out, &[height, width, channels])
+}
+
+/// A number of -1..1 as a byte: what is outside is cut off, halves go to even.
+pub(crate) fn to_byte(value: f32) -> u8 {
+    let unit = (value.clamp(-1.0, 1.0) / 2.0 + 0.5).clamp(0.0, 1.0);
+    (unit * 255.0).round_ties_even() as u8
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ pub enum Element {
     F8,
     /// Rows of a matrix, or where blocks end.
     U32,
+    /// Of a picture as it is shown.
+    U8,
 }
 
 impl Element {
@@ -26,7 +28,7 @@ impl Element {
         match self {
             Self::F32 | Self::U32 => 4,
             Self::Bf16 => 2,
-            Self::F8 => 1,
+            Self::F8 | Self::U8 => 1,
         }
     }
 }
@@ -239,6 +241,9 @@ pub enum Kind {
         /// And after.
         to: [usize; 2],
     },
+    /// A picture of -1..1 in bytes: what is outside is cut off, halves go to even, and what is no
+    /// number is 0: x → y, `u8`.
+    Bytes,
     /// Nothing. Its outputs are read no more, and a device that looks for mistakes may spoil them.
     Forget,
 }

@@ -64,6 +64,8 @@ pub(super) enum Op {
     ChannelNorm(Activation),
     Upsample,
     Resize,
+    /// Numbers of a picture as it is shown.
+    Bytes,
 }
 
 impl Op {
@@ -134,6 +136,7 @@ impl Graph {
         for node in &self.nodes {
             let element = match &node.op {
                 Op::Leaf(element) => *element,
+                Op::Bytes => Element::U8,
                 Op::Rows(_) | Op::Columns(_) | Op::Reshape | Op::Gather => elements[node.inputs[0]],
                 Op::Concat => {
                     let first = elements[node.inputs[0]];

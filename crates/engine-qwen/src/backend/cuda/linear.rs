@@ -218,7 +218,9 @@ pub(super) fn narrow(values: &[f32], element: Element) -> Vec<u8> {
     match element {
         Element::F32 => each(values, |value| value.to_le_bytes()),
         Element::Bf16 => each(values, |value| bf16::from_f32(*value).to_le_bytes()),
-        Element::F8 | Element::U32 => unreachable!("BUG: these are made of something else"),
+        Element::F8 | Element::U32 | Element::U8 => {
+            unreachable!("BUG: these are made of something else")
+        }
     }
 }
 
@@ -238,6 +240,7 @@ pub(super) fn widen(bytes: &[u8], element: Element) -> Vec<f32> {
             let numbers = bytes.iter().map(|b| F8E4M3::from_bits(*b));
             numbers.map(|number| number.to_f32()).collect()
         }
+        Element::U8 => bytes.iter().copied().map(f32::from).collect(),
         Element::U32 => unreachable!("BUG: orders are no numbers"),
     }
 }

@@ -58,6 +58,14 @@ impl<D: Device> Backend for Cuda<D> {
         self.read(&self.get(tensor)?)
     }
 
+    fn to_bytes(&self, picture: &CudaTensor) -> Result<Vec<u8>> {
+        let stored = self.get(&alike(Op::Bytes, &[picture]))?;
+        let operand = stored.operand();
+        let mut bytes = vec![0; operand.bytes()];
+        self.device.read(operand.at, &mut bytes)?;
+        Ok(bytes)
+    }
+
     fn shape(&self, tensor: &CudaTensor) -> Vec<usize> {
         tensor.shape().to_vec()
     }

@@ -69,7 +69,7 @@ impl<'a, D: Device> Matrix<'a, D> {
             to[..width].copy_from_slice(from);
         }
         let bytes = match form.element {
-            Element::F8 => vec![0; wide.len()],
+            Element::F8 | Element::U8 => vec![0; wide.len()],
             element => narrow(&wide, element),
         };
         let values = widen(&bytes, form.element);

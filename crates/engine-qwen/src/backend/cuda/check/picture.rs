@@ -61,6 +61,7 @@ pub(super) fn check<D: Device>(checks: &mut Checks<'_, D>) -> Result<(), Compute
             conv(checks, case, element)?;
         }
         sizes(checks, element)?;
+        bytes(checks, element)?;
     }
     Ok(())
 }
@@ -148,5 +149,19 @@ fn sizes<D: Device>(checks: &mut Checks<'_, D>, element: Element) -> Result<(), 
         checks.run(Kind::Resize { from, to }, &[&x], &[&out])?;
         checks.expect("resize", &out, &Cpu.resize(&picture, to[1], to[0])?, 2.0)?;
     }
+    Ok(())
+}
+
+/// Every byte's own number, those halfway between two, and what is outside or is none.
+fn bytes<D: Device>(checks: &mut Checks<'_, D>, element: Element) -> Result<(), ComputeError> {
+    let mut values: Vec<f32> = (0..=510).map(|i| i as f32 / 255.0 - 1.0).collect();
+    values.extend([-7.0, 7.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN]);
+    // More than whole vectors.
+    let size = [values.len() / 3, 3];
+    let x = Matrix::of(checks.device, &values, Form::dense(size, element))?;
+    let out = checks.blank(Form::dense(size, Element::U8))?;
+    checks.run(Kind::Bytes, &[&x], &[&out])?;
+    let expected = Cpu.to_bytes(&x.tensor()?)?;
+    checks.expect_equal("bytes", (element, size), &out.bytes()?, &expected);
     Ok(())
 }

@@ -506,7 +506,7 @@ fn data_type(element: Element) -> DataType {
         Element::F32 => DataType::CUDA_R_32F,
         Element::Bf16 => DataType::CUDA_R_16BF,
         Element::F8 => DataType::CUDA_R_8F_E4M3,
-        Element::U32 => panic!("BUG: orders are not multiplied"),
+        Element::U32 | Element::U8 => panic!("BUG: {element:?} is not multiplied"),
     }
 }
 

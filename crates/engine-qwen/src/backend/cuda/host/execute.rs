@@ -23,6 +23,7 @@ pub(super) fn execute(memory: &mut Memory, command: &Command) {
     assert_eq!(results.len(), command.writes.len(), "BUG: one for each");
     for (operand, values) in command.writes.iter().zip(results) {
         let bytes = match operand.element {
+            Element::U8 => values.iter().map(|byte| *byte as u8).collect(),
             Element::F8 => values.iter().map(|v| fp8::quantise(*v).to_bits()).collect(),
             element => narrow(&values, element),
         };
@@ -156,6 +157,11 @@ impl Inputs<'_> {
             Kind::Resize { from, to } => {
                 let picture = self.picture(0, from);
                 Cpu.resize(&picture, to[1], to[0]).unwrap_numbers()
+            }
+            Kind::Bytes => {
+                let bytes = Cpu.to_bytes(&self.matrix(0));
+                let bytes = bytes.expect("BUG: the CPU has room").into_iter();
+                bytes.map(f32::from).collect()
             }
             Kind::Forget => unreachable!("BUG: it computes nothing"),
         };

@@ -105,7 +105,9 @@ impl Names {
         match element {
             Element::F32 => self.f32,
             Element::Bf16 => self.bf16,
-            Element::F8 | Element::U32 => panic!("BUG: activations are not {element:?}"),
+            Element::F8 | Element::U32 | Element::U8 => {
+                panic!("BUG: activations are not {element:?}")
+            }
         }
     }
 }

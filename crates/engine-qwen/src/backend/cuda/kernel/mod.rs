@@ -46,6 +46,7 @@ pub(super) fn launch(command: &Command) -> Option<Launch> {
         Kind::Copy => element::copy(command, None),
         Kind::Gather => element::copy(command, Some(command.reads[1])),
         Kind::Conv { window, .. } => picture::conv(command, &window),
+        Kind::Bytes => picture::bytes(command),
         Kind::Upsample { from } => picture::upsample(command, from),
         Kind::Resize { from, to } => picture::resize(command, from, to),
     };

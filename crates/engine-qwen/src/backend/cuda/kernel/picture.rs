@@ -1,4 +1,5 @@
-//! Kernels that look at a pixel's neighbours. Pictures are `[height, width, channels]`.
+//! Kernels that look at a pixel's neighbours, or at what is shown of it. Pictures are
+//! `[height, width, channels]`.
 
 use super::launch::{Argument, Launch, arguments, names, small};
 use crate::backend::cuda::command::{Command, Window};
@@ -7,6 +8,8 @@ use crate::backend::cuda::command::{Command, Window};
 const BLOCK: usize = 256;
 /// Pixels and channels of the result that a block of a convolution computes.
 const TILE: [usize; 2] = [128, 64];
+/// Bytes that a thread makes.
+const VECTOR: usize = 8;
 
 /// A thread for each number.
 fn by_numbers(kernel: &'static str, count: usize, arguments: Vec<Argument>) -> Launch {
@@ -69,4 +72,12 @@ pub(super) fn resize(command: &Command, from: [usize; 2], to: [usize; 2]) -> Lau
     let arguments = arguments![x.at, out.at, from[0], from[1], x.width, to[0], to[1]];
     let count = to[0] * to[1] * x.width;
     by_numbers(names!("resize").of(x.element), count, arguments)
+}
+
+pub(super) fn bytes(command: &Command) -> Launch {
+    let (x, out) = (&command.reads[0], &command.writes[0]);
+    let count = x.rows * x.width;
+    let arguments = arguments![x.at, out.at, count];
+    let name = names!("bytes").of(x.element);
+    by_numbers(name, count.div_ceil(VECTOR), arguments)
 }

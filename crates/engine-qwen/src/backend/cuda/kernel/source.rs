@@ -67,6 +67,6 @@ pub(in crate::backend::cuda) const SOURCES: [Source; 5] = [
     Source {
         name: "picture.cu",
         texts: &[NUMBER, MATRIX, include_str!("source/picture.cu")],
-        kernels: both!["conv", "depthwise_conv", "upsample", "resize"],
+        kernels: both!["conv", "depthwise_conv", "upsample", "resize", "bytes"],
     },
 ];

@@ -85,6 +85,7 @@ impl Lowering<'_> {
             Op::Activate(activation) => {
                 (Kind::Activate(*activation), self.all_dense(inputs, storage))
             }
+            Op::Bytes => (Kind::Bytes, self.all_dense(inputs, storage)),
             Op::Upsample => {
                 let from = graph.nodes[inputs[0]].pixels();
                 (Kind::Upsample { from }, self.all_dense(inputs, storage))

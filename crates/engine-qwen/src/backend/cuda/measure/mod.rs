@@ -94,7 +94,7 @@ impl<'a> Memory<'a> {
             }
             // Of FP8, each byte of these is a number too, but for two that are made others.
             Element::Bf16 | Element::F8 => self.fill(operand)?,
-            Element::U32 => panic!("BUG: orders are not random"),
+            Element::U32 | Element::U8 => panic!("BUG: {element:?} is not random"),
         }
         Ok(operand)
     }

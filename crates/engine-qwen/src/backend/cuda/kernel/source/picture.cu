@@ -1,4 +1,5 @@
-// What looks at a pixel's neighbours. Pictures are [height, width, channels].
+// What looks at a pixel's neighbours, or at what is shown of it. Pictures are
+// [height, width, channels].
 
 // How a kernel slides over a picture.
 struct Window {
@@ -265,4 +266,29 @@ DEVICE void resize(const T *x, T *out, u32 height, u32 width, u32 channels, u32 
 #define PARAMETERS(T)                                                                              \
     const T *x, T *out, u32 height, u32 width, u32 channels, u32 out_height, u32 out_width
 KERNEL(resize, 256, (x, out, height, width, channels, out_height, out_width))
+#undef PARAMETERS
+
+// A number of -1..1 as it is shown: what is outside is cut off, halves go to even. The larger of -1
+// and what is no number is -1.
+DEVICE u8 shown(float x) {
+    float unit = fminf(fmaxf(x, -1.0f), 1.0f) / 2.0f + 0.5f;
+    return (u8)(u32)rintf(unit * 255.0f);
+}
+
+template <class T> DEVICE void bytes(const T *x, u8 *out, u32 count) {
+    u32 i = (blockIdx.x * blockDim.x + threadIdx.x) * VECTOR;
+    if (i >= count) return;
+    float value[VECTOR];
+    load(x, i, count, value);
+    u64 eight = 0;
+    EACH_NUMBER eight |= (u64)shown(value[j]) << 8 * j;
+    if (i + VECTOR <= count && ((u64)(out + i) & 7) == 0) {
+        *(u64 *)(out + i) = eight;
+        return;
+    }
+    EACH_NUMBER if (i + j < count) out[i + j] = (u8)(eight >> 8 * j);
+}
+
+#define PARAMETERS(T) const T *x, u8 *out, u32 count
+KERNEL(bytes, 256, (x, out, count))
 #undef PARAMETERS
