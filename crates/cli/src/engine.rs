@@ -1,6 +1,6 @@
 //! The engines this binary has, by name. Nothing else in the platform knows them.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, sync::Arc};
 
 use tryon_core::task::Provider;
 use tryon_engine::{
@@ -14,6 +14,8 @@ use tryon_node::{
     NodeConfig,
     config::{Device as DeviceChoice, Mode as WeightMode, ModelConfig},
 };
+
+use crate::loading::{Bar, Lines};
 
 /// An engine of this binary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -46,11 +48,11 @@ impl EngineName {
         }
     }
 
-    /// Loads it into this process.
+    /// Loads it into this process, and draws how far it is.
     pub(crate) fn load(self, model: &ModelConfig) -> Result<Box<dyn Engine>, EngineError> {
         match self.settings(model) {
             None => Ok(Box::new(PreviewEngine::new())),
-            Some(settings) => load(settings),
+            Some(settings) => load(settings, Arc::new(Bar::default())),
         }
     }
 
@@ -85,7 +87,7 @@ impl EngineName {
     pub(crate) fn serve_worker(settings: Option<&EngineConfig>) -> ! {
         worker::serve(&|| match settings {
             None => Ok(Box::new(PreviewEngine::new()) as Box<dyn Engine>),
-            Some(settings) => load(settings.clone()),
+            Some(settings) => load(settings.clone(), Arc::new(Lines::default())),
         })
     }
 

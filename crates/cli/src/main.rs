@@ -8,6 +8,7 @@
 //! | [`platform`] | a gateway and a node on one machine, wired together |
 //! | [`client`] | the public API as commands use it |
 //! | [`model`] | models by name, and pulling them from a hub |
+//! | [`loading`] | how far a model is loaded |
 //! | [`memory`] | how memory is given back |
 //! | [`failure`] | `error:`, then `hint:` |
 //! | [`output`] | what is printed, also to who stops reading |
@@ -24,6 +25,7 @@ mod config;
 mod engine;
 mod failure;
 mod kill;
+mod loading;
 mod memory;
 mod model;
 mod picture_file;

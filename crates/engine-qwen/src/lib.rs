@@ -22,15 +22,18 @@
 //! | [`backend`] | what a device has to be able to do, the CPU, and NVIDIA GPUs |
 //!
 //! ```no_run
+//! use std::sync::Arc;
+//!
 //! use tryon_core::task::Provider;
 //! use tryon_engine::Engine as _;
 //! use tryon_engine_qwen::{
 //!     backend::Cpu,
 //!     engine::{EngineConfig, Mode, QwenEngine},
+//!     weights::Unfollowed,
 //! };
 //!
 //! let config = EngineConfig::new(Provider::Qwen, Mode::Lora, "data/models".as_ref());
-//! let engine = QwenEngine::load(Cpu, config)?;
+//! let engine = QwenEngine::load(Cpu, config, Arc::new(Unfollowed))?;
 //! assert_eq!(engine.describe().default_steps, 4);
 //! # Ok::<(), tryon_engine::EngineError>(())
 //! ```

@@ -1,6 +1,6 @@
 //! `tryon verify-model`: whether an installed model computes what its reference does.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -17,7 +17,7 @@ use tryon_engine_qwen::{
     weights::Fp8,
 };
 
-use crate::failure::Failure;
+use crate::{failure::Failure, loading::Bar};
 
 /// A model, and what its reference computed.
 #[derive(Debug, Args)]
@@ -82,7 +82,8 @@ fn gpu() -> Result<Cuda<Gpu>, Failure> {
 fn verify<B: Backend>(args: &VerifyModelArgs, backend: B) -> Result<(), Failure> {
     let (golden, files) = (open(args)?, files(args));
     let form = files.fp8.as_ref().map(|_| files.fp8_mode);
-    let pipeline = Pipeline::open(backend, files, Residency::Auto);
+    let follower = Arc::new(Bar::default());
+    let pipeline = Pipeline::open_followed(backend, files, Residency::Auto, follower);
     let mut pipeline = pipeline.map_err(|error| {
         Failure::from_error("the model cannot be loaded", &error)
             .hint("`--checkpoint` names a folder in the layout of diffusers")

@@ -1,5 +1,7 @@
 //! Loading an engine on whichever device it is to compute on.
 
+use std::sync::Arc;
+
 use tryon_engine::{Engine, EngineError};
 
 use super::{
@@ -7,12 +9,15 @@ use super::{
     config::{EngineConfig, Mode, fault},
     device::Device,
 };
-use crate::backend::{
-    Cpu,
-    cuda::{
-        Cuda, Precision,
-        driver::{Gpu, Library, OpenError, Options},
+use crate::{
+    backend::{
+        Cpu,
+        cuda::{
+            Cuda, Precision,
+            driver::{Gpu, Library, OpenError, Options},
+        },
     },
+    weights::Follow,
 };
 
 /// A GPU with as much memory multiplies an FP8 model's widest layers in 16 bits and still has room
@@ -48,15 +53,18 @@ fn is_absence(error: &OpenError) -> bool {
     }
 }
 
-/// Loads the engine on the device that its configuration names.
-pub fn load(config: EngineConfig) -> Result<Box<dyn Engine>, EngineError> {
+/// Loads the engine on the device that its configuration names, with `follower` told how far it is.
+pub fn load(
+    config: EngineConfig,
+    follower: Arc<dyn Follow>,
+) -> Result<Box<dyn Engine>, EngineError> {
     let options = Options {
         cache: config.cache.clone(),
         ..Options::default()
     };
     let gpu = config.device.open(&options).map_err(fault)?;
     let Some(gpu) = gpu else {
-        return Ok(Box::new(QwenEngine::load(Cpu, config)?));
+        return Ok(Box::new(QwenEngine::load(Cpu, config, follower)?));
     };
     let precision = Precision {
         fp8_narrowing: config.mode == Mode::Fp8 && gpu.listed().memory < ROOMY,
@@ -65,6 +73,7 @@ pub fn load(config: EngineConfig) -> Result<Box<dyn Engine>, EngineError> {
     Ok(Box::new(QwenEngine::load(
         Cuda::new(gpu, precision),
         config,
+        follower,
     )?))
 }
 

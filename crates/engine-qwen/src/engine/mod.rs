@@ -5,6 +5,8 @@ mod device;
 mod load;
 mod person;
 
+use std::sync::Arc;
+
 use image::RgbImage;
 use tryon_core::task::{ModerationLevel, Provider, Task};
 use tryon_engine::{
@@ -27,6 +29,7 @@ use crate::{
     prompt::{Ask, Language, Prompts},
     schedule::{Rounding, Schedule},
     tap::Untapped,
+    weights::Follow,
 };
 
 /// What guidance is led away from. The published pipeline's own choice.
@@ -47,8 +50,13 @@ pub struct QwenEngine<B: Backend> {
 }
 
 impl<B: Backend> QwenEngine<B> {
-    /// Loads the model, and the person parser and the moderator where they are installed.
-    pub fn load(backend: B, config: EngineConfig) -> Result<Self, EngineError> {
+    /// Loads the model, and the person parser and the moderator where they are installed. `follower`
+    /// is told how far the model is: here, and whenever a part of it is loaded for a request.
+    pub fn load(
+        backend: B,
+        config: EngineConfig,
+        follower: Arc<dyn Follow>,
+    ) -> Result<Self, EngineError> {
         config.check()?;
         if !config.checkpoint.is_dir() {
             let folder = config.checkpoint.display();
@@ -62,8 +70,9 @@ impl<B: Backend> QwenEngine<B> {
         let moderator = installed(&config.moderator, |folder| {
             Moderator::open(&backend, folder)
         })?;
+        let (files, residency) = (config.files(), config.residency());
         Ok(Self {
-            pipeline: Pipeline::open(backend, config.files(), config.residency())?,
+            pipeline: Pipeline::open_followed(backend, files, residency, follower)?,
             parser,
             moderator,
             prompts,

@@ -9,7 +9,7 @@ use crate::{
     image::Processor,
     lora::Lora,
     schedule::SchedulerConfig,
-    text::{EncoderConfig, Tokeniser},
+    text::{EncoderConfig, TextEncoder, Tokeniser},
     vae::VaeConfig,
     weights::{Fp8, Weights},
 };
@@ -50,6 +50,10 @@ impl ModelFiles {
         }
     }
 
+    pub(super) fn encoder(&self) -> Result<Weights, LoadError> {
+        Weights::open(&self.checkpoint.join("text_encoder"))
+    }
+
     /// Opens the transformer's tensors, the adapter among them.
     pub(super) fn transformer(&self) -> Result<Weights, LoadError> {
         let own = || self.checkpoint.join("transformer");
@@ -72,19 +76,36 @@ impl ModelFiles {
         let encoder = EncoderConfig::open(&self.checkpoint, &tokeniser, &processor)?;
         let own = at("transformer/config.json");
         let config = self.transformer_config.as_deref().unwrap_or(&own);
+        let transformer = TransformerConfig::read(config)?;
+        let vae = VaeConfig::read(&at("vae/config.json"))?;
+        let scheduler = SchedulerConfig::read(&at("scheduler/scheduler_config.json"))?;
+        let [sizes, read] = self.sizes(backend)?;
         Ok(Survey {
-            encoder,
-            transformer: TransformerConfig::read(config)?,
-            vae: VaeConfig::read(&at("vae/config.json"))?,
-            scheduler: SchedulerConfig::read(&at("scheduler/scheduler_config.json"))?,
-            sizes: Sizes {
-                encoder: Weights::open(&at("text_encoder"))?.bytes_on(backend, |_| true),
-                transformer: Transformer::resident_bytes(backend, &self.transformer()?),
-                vae: self.vae()?.bytes_on(backend, |_| true),
-            },
             tokeniser,
             processor,
+            encoder,
+            transformer,
+            vae,
+            scheduler,
+            sizes,
+            read,
         })
+    }
+
+    /// What the parts take in memory, and what is read of their files.
+    fn sizes<B: Backend>(&self, backend: &B) -> Result<[Sizes; 2], LoadError> {
+        let (encoder, transformer, vae) = (self.encoder()?, self.transformer()?, self.vae()?);
+        let taken = Sizes {
+            encoder: encoder.bytes_on(backend, |_| true),
+            transformer: Transformer::resident_bytes(backend, &transformer),
+            vae: vae.bytes_on(backend, |_| true),
+        };
+        let read = Sizes {
+            encoder: TextEncoder::<B>::bytes_read(&encoder),
+            transformer: transformer.total_bytes(),
+            vae: vae.total_bytes(),
+        };
+        Ok([taken, read])
     }
 
     /// The file that a fault of the whole model is told of.
@@ -101,13 +122,34 @@ pub(super) struct Survey {
     pub(super) transformer: TransformerConfig,
     pub(super) vae: VaeConfig,
     pub(super) scheduler: SchedulerConfig,
+    /// What its parts take in memory.
     pub(super) sizes: Sizes,
+    /// What is read of their files to load them.
+    pub(super) read: Sizes,
 }
 
-/// Bytes that the parts of a model take while they are loaded.
+/// A part of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Encoder,
+    Transformer,
+    Vae,
+}
+
+/// Bytes of the parts of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sizes {
     pub(super) encoder: u64,
     pub(super) transformer: u64,
     pub(super) vae: u64,
+}
+
+impl Sizes {
+    pub(super) const fn of(self, part: Part) -> u64 {
+        match part {
+            Part::Encoder => self.encoder,
+            Part::Transformer => self.transformer,
+            Part::Vae => self.vae,
+        }
+    }
 }

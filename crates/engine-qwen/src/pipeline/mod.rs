@@ -9,16 +9,22 @@
 
 mod files;
 mod job;
+mod load;
 mod memory;
 mod stage;
 
+use std::sync::Arc;
+
 use image::RgbImage;
 
-use self::{files::Survey, memory::Room};
 pub use self::{
     files::{Adapter, ModelFiles},
     job::{Job, Noise},
     memory::Residency,
+};
+use self::{
+    files::{Part, Survey},
+    memory::Room,
 };
 use crate::{
     backend::Backend,
@@ -30,6 +36,7 @@ use crate::{
     tap::Tap,
     text::TextEncoder,
     vae::{Vae, to_image},
+    weights::{Follow, Unfollowed},
 };
 
 /// Follows a run.
@@ -44,6 +51,7 @@ pub struct Pipeline<B: Backend> {
     files: ModelFiles,
     survey: Survey,
     residency: Residency,
+    follower: Arc<dyn Follow>,
     encoder: Option<TextEncoder<B>>,
     transformer: Option<Transformer<B>>,
     vae: Option<Vae<B>>,
@@ -56,6 +64,17 @@ impl<B: Backend> Pipeline<B> {
     /// Opens a model: its configuration and the header of every file are checked, and it is
     /// refused if it does not fit. What stays resident is loaded.
     pub fn open(backend: B, files: ModelFiles, wanted: Residency) -> Result<Self, LoadError> {
+        Self::open_followed(backend, files, wanted, Arc::new(Unfollowed))
+    }
+
+    /// The same, with `follower` told how far it is: here, and whenever a part is loaded for a
+    /// request.
+    pub fn open_followed(
+        backend: B,
+        files: ModelFiles,
+        wanted: Residency,
+        follower: Arc<dyn Follow>,
+    ) -> Result<Self, LoadError> {
         let survey = files.survey(&backend)?;
         let room = Room::of(backend.free_memory());
         let residency = memory::decide(wanted, survey.sizes, room, files.path())?;
@@ -64,17 +83,12 @@ impl<B: Backend> Pipeline<B> {
             files,
             survey,
             residency,
+            follower,
             encoder: None,
             transformer: None,
             vae: None,
         };
-        if residency == Residency::Whole {
-            pipeline.load_encoder()?;
-        }
-        if residency != Residency::Parts {
-            pipeline.load_transformer()?;
-            pipeline.load_vae()?;
-        }
+        pipeline.load_resident()?;
         Ok(pipeline)
     }
 
@@ -191,7 +205,7 @@ impl<B: Backend> Pipeline<B> {
     ) -> Result<RgbImage, RunError> {
         let size = self.latent_size(job.width, job.height);
         let latents = size.unpack(latents);
-        self.load_vae()?;
+        self.load(&[Part::Vae])?;
         let vae = self.vae.as_ref().expect("BUG: the autoencoder was loaded");
         if !tap.is_on() {
             return Ok(vae.decode_to_image(&self.backend, &latents, size)?);
@@ -200,44 +214,5 @@ impl<B: Backend> Pipeline<B> {
         let picture = to_image(&values, job.width, job.height);
         stage::note_picture(&values, &picture, tap);
         Ok(picture)
-    }
-
-    fn load_encoder(&mut self) -> Result<(), LoadError> {
-        if self.encoder.is_none() {
-            let config = self.survey.encoder.clone();
-            let folder = &self.files.checkpoint;
-            self.encoder = Some(TextEncoder::load(&self.backend, folder, config)?);
-        }
-        Ok(())
-    }
-
-    fn load_transformer(&mut self) -> Result<(), LoadError> {
-        if self.transformer.is_none() {
-            let weights = self.files.transformer()?;
-            let config = &self.survey.transformer;
-            let mode = self.files.fp8_mode;
-            let loaded = Transformer::load(&self.backend, weights, mode, config, &[])?;
-            self.transformer = Some(loaded);
-        }
-        Ok(())
-    }
-
-    fn load_vae(&mut self) -> Result<(), LoadError> {
-        if self.vae.is_none() {
-            let (weights, config) = (self.files.vae()?, self.survey.vae.clone());
-            self.vae = Some(Vae::load(&self.backend, &weights, config)?);
-        }
-        Ok(())
-    }
-
-    /// Frees what the next stage has no use for.
-    fn free_unless_whole(&mut self) {
-        if self.residency != Residency::Whole {
-            self.encoder = None;
-        }
-        if self.residency == Residency::Parts {
-            self.transformer = None;
-            self.vae = None;
-        }
     }
 }

@@ -5,8 +5,8 @@ use std::fmt;
 use image::RgbImage;
 
 use super::{
-    Backend, ComputeError, Condition, Grid, Inputs, Job, Pipeline, Reference, RunError, Tap, Watch,
-    schedule,
+    Backend, ComputeError, Condition, Grid, Inputs, Job, Part, Pipeline, Reference, RunError, Tap,
+    Watch, schedule,
 };
 use crate::{
     cfg,
@@ -38,7 +38,7 @@ impl<B: Backend> Pipeline<B> {
         references: &[Reference],
         tap: &mut dyn Tap<B>,
     ) -> Result<Encoded<B>, RunError> {
-        self.load_encoder()?;
+        self.load(&[Part::Encoder])?;
         let encoder = self.encoder.as_ref().expect("BUG: the encoder was loaded");
         let inputs: Vec<_> = references.iter().map(|it| it.vision.clone()).collect();
         let seen = encoder.look(&self.backend, &inputs, tap)?;
@@ -85,7 +85,7 @@ impl<B: Backend> Pipeline<B> {
         pictures: &[RgbImage],
         tap: &mut dyn Tap<B>,
     ) -> Result<B::Tensor, RunError> {
-        self.load_vae()?;
+        self.load(&[Part::Vae])?;
         let vae = self.vae.as_ref().expect("BUG: the autoencoder was loaded");
         let mut packed = Vec::new();
         for (index, picture) in pictures.iter().enumerate() {
@@ -123,7 +123,7 @@ impl<B: Backend> Pipeline<B> {
             .scheduler
             .sigmas(job.schedule, job.steps, tokens);
         let timesteps = timesteps(job, &sigmas, tap);
-        self.load_transformer()?;
+        self.load(&[Part::Transformer])?;
         let transformer = self
             .transformer
             .as_mut()

@@ -33,6 +33,8 @@ pub struct VisionFeatures<B: Backend> {
     grids: Vec<Grid>,
 }
 
+/// What would make words of states.
+const HEAD: &str = "lm_head";
 /// The table of embeddings.
 const EMBEDDINGS: &str = "embed_tokens";
 
@@ -40,6 +42,15 @@ impl<B: Backend> TextEncoder<B> {
     /// Loads `text_encoder` of a checkpoint.
     pub fn load(backend: &B, checkpoint: &Path, config: EncoderConfig) -> Result<Self, LoadError> {
         let weights = Weights::open(&checkpoint.join("text_encoder"))?;
+        Self::load_from(backend, weights, config)
+    }
+
+    /// The same out of `weights`.
+    pub(crate) fn load_from(
+        backend: &B,
+        weights: Weights,
+        config: EncoderConfig,
+    ) -> Result<Self, LoadError> {
         let scope = layout::language(&weights)?;
         // Read once, to find a type or a shape that cannot be used before a request does.
         embed(&scope, &config, &[0])?;
@@ -51,6 +62,11 @@ impl<B: Backend> TextEncoder<B> {
             tower,
             language,
         })
+    }
+
+    /// The bytes that loading reads: all but those of the table of embeddings and of the head.
+    pub(crate) fn bytes_read(weights: &Weights) -> u64 {
+        weights.bytes_of(|name| !name.contains(EMBEDDINGS) && !name.contains(HEAD))
     }
 
     /// Looks at pictures.

@@ -5,6 +5,7 @@
 
 mod dtype;
 mod file;
+mod follow;
 mod scope;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,8 @@ use std::{
 };
 
 pub use dtype::Dtype;
+pub(crate) use follow::Meter;
+pub use follow::{Follow, Loaded, Unfollowed};
 pub use scope::{Bias, Fp8, LinearWeights, Matrix, Scope};
 
 use self::file::{Entry, MappedFile};
@@ -28,6 +31,7 @@ pub struct Weights {
     files: Vec<MappedFile>,
     tensors: BTreeMap<String, Entry>,
     lora: Option<Box<Lora>>,
+    meter: Option<Meter>,
 }
 
 /// A tensor where it lies.
@@ -38,6 +42,7 @@ pub struct View<'a> {
     dtype: Dtype,
     shape: &'a [usize],
     bytes: &'a [u8],
+    meter: Option<&'a Meter>,
 }
 
 impl Weights {
@@ -60,6 +65,7 @@ impl Weights {
             files,
             tensors,
             lora: None,
+            meter: None,
         })
     }
 
@@ -69,6 +75,12 @@ impl Weights {
         layout::refuse_second_adapter(&self.path)?;
         self.lora = Some(Box::new(lora));
         Ok(self)
+    }
+
+    /// Has `meter` count what is read.
+    pub(crate) fn with_meter(mut self, meter: &Meter) -> Self {
+        self.meter = Some(meter.clone());
+        self
     }
 
     /// Checks, after a model was loaded, that it had every module of the adapter, if there is one.
@@ -119,6 +131,7 @@ impl Weights {
             dtype: entry.dtype,
             shape: &entry.shape,
             bytes: file.bytes(entry.bytes.clone()),
+            meter: self.meter.as_ref(),
         })
     }
 
@@ -160,6 +173,7 @@ impl<'a> View<'a> {
     pub fn to_f32(&self) -> Result<Vec<f32>, LoadError> {
         let mut values = vec![0.0; self.bytes.len() / self.dtype.size()];
         self.widen(self.bytes, &mut values)?;
+        self.count();
         Ok(values)
     }
 
@@ -177,6 +191,13 @@ impl<'a> View<'a> {
     /// The bytes as they lie: little-endian, row by row.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// All of it was read.
+    fn count(&self) {
+        if let Some(meter) = self.meter {
+            meter.add(self.bytes.len());
+        }
     }
 
     fn widen(&self, bytes: &[u8], values: &mut [f32]) -> Result<(), LoadError> {

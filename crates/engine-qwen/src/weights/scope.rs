@@ -178,6 +178,7 @@ impl<'a> Scope<'a> {
         }
         let values = view.bytes().par_iter().map(|b| F8E4M3::from_bits(*b));
         let values = values.collect();
+        view.count();
         Ok(Matrix::F8 {
             values,
             scale,
@@ -220,6 +221,7 @@ fn to_bf16(view: &View<'_>) -> Result<Vec<bf16>, LoadError> {
     let (pairs, _) = view.bytes().as_chunks::<2>();
     let values: Vec<bf16> = pairs.par_iter().map(|b| bf16::from_le_bytes(*b)).collect();
     if values.par_iter().all(|value| value.is_finite()) {
+        view.count();
         Ok(values)
     } else {
         Err(view.not_finite())

@@ -16,6 +16,7 @@ mod encoder;
 mod encoder_fault;
 mod golden;
 mod image;
+mod loading;
 mod memory;
 mod parse;
 mod pipeline;
