@@ -1,0 +1,198 @@
+//! What is multiplied, and what the library does besides.
+
+use cudarc::cublaslt::sys::cublasLtEpilogue_t as Epilogue;
+use serde::{Deserialize, Serialize};
+
+use super::super::super::{
+    Command, Kind, Operand, Scales,
+    kernel::{Launch, finish},
+};
+use crate::backend::Activation;
+
+/// What the library does besides the product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Form {
+    /// Scales, bias and activation.
+    Whole,
+    /// Scales and bias.
+    Biased,
+    /// Nothing.
+    Bare,
+}
+
+/// A product with everything that belongs to it.
+pub(super) struct Product<'a> {
+    pub(super) x: &'a Operand,
+    pub(super) weight: &'a Operand,
+    pub(super) y: &'a Operand,
+    pub(super) bias: Option<Operand>,
+    /// For each output.
+    pub(super) outputs: Option<Operand>,
+    /// For each row.
+    pub(super) rows: Option<Operand>,
+    activation: Activation,
+}
+
+impl<'a> Product<'a> {
+    pub(super) fn of(command: &'a Command) -> Self {
+        let Kind::Matmul {
+            activation,
+            bias,
+            scales,
+        } = command.kind
+        else {
+            panic!("BUG: not a product");
+        };
+        let [x, weight, rest @ ..] = &command.reads[..] else {
+            panic!("BUG: a product reads two matrices");
+        };
+        let mut rest = rest.iter().copied();
+        Self {
+            x,
+            weight,
+            y: &command.writes[0],
+            bias: bias.then(|| rest.next()).flatten(),
+            outputs: (scales != Scales::None).then(|| rest.next()).flatten(),
+            rows: (scales == Scales::Both).then(|| rest.next()).flatten(),
+            activation,
+        }
+    }
+
+    /// The forms that are right, the best first.
+    pub(super) fn forms(&self) -> &'static [Form] {
+        // The library has a scale for both sides or for none.
+        if self.outputs.is_some() == self.rows.is_some() {
+            &[Form::Whole, Form::Biased, Form::Bare]
+        } else {
+            &[Form::Bare]
+        }
+    }
+
+    /// What is left to do, if anything.
+    pub(super) fn rest(&self, form: Form) -> Option<Launch> {
+        let (scales, bias) = match form {
+            Form::Whole => return None,
+            Form::Biased => ([None, None], None),
+            Form::Bare => ([self.rows, self.outputs], self.bias),
+        };
+        let nothing = scales == [None, None] && bias.is_none();
+        let needed = !nothing || self.activation != Activation::None;
+        needed.then(|| finish(self.y, scales, bias, self.activation))
+    }
+
+    pub(super) fn epilogue(&self, form: Form) -> Option<Epilogue> {
+        let bias = self.bias.is_some();
+        match (form, self.activation) {
+            (Form::Bare, _) => Some(Epilogue::CUBLASLT_EPILOGUE_DEFAULT),
+            (Form::Whole, Activation::GeluTanh) if bias => {
+                Some(Epilogue::CUBLASLT_EPILOGUE_GELU_BIAS)
+            }
+            (Form::Whole, Activation::GeluTanh) => Some(Epilogue::CUBLASLT_EPILOGUE_GELU),
+            (Form::Whole, Activation::None) | (Form::Biased, _) if bias => {
+                Some(Epilogue::CUBLASLT_EPILOGUE_BIAS)
+            }
+            (Form::Whole, Activation::None) | (Form::Biased, _) => {
+                Some(Epilogue::CUBLASLT_EPILOGUE_DEFAULT)
+            }
+            // Others the library does not have.
+            (Form::Whole, _) => None,
+        }
+    }
+
+    /// What an algorithm depends on.
+    pub(super) fn key(&self) -> String {
+        format!(
+            "{}x{}x{} stride {} of {:?} to {:?} bias {} scales {} {} {:?}",
+            self.x.rows,
+            self.x.width,
+            self.y.width,
+            self.x.stride,
+            self.x.element,
+            self.y.element,
+            self.bias.is_some(),
+            self.outputs.is_some(),
+            self.rows.is_some(),
+            self.activation,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::cuda::Element;
+
+    fn operand(at: u64, element: Element, rows: usize, width: usize) -> Operand {
+        Operand {
+            at,
+            element,
+            rows,
+            width,
+            stride: width,
+        }
+    }
+
+    fn command(scales: Scales, activation: Activation) -> Command {
+        let matrix = match scales {
+            Scales::Both => Element::F8,
+            _ => Element::Bf16,
+        };
+        let mut reads = vec![
+            operand(1, matrix, 7, 32),
+            operand(2, matrix, 16, 32),
+            operand(3, Element::Bf16, 1, 16),
+        ];
+        if scales != Scales::None {
+            reads.push(operand(4, Element::F32, 1, 16));
+        }
+        if scales == Scales::Both {
+            reads.push(operand(5, Element::F32, 7, 1));
+        }
+        Command {
+            kind: Kind::Matmul {
+                activation,
+                bias: true,
+                scales,
+            },
+            reads,
+            writes: vec![operand(6, Element::Bf16, 7, 16)],
+        }
+    }
+
+    #[test]
+    fn what_the_library_does_not_do_a_kernel_does() {
+        let command = command(Scales::Both, Activation::GeluTanh);
+        let product = Product::of(&command);
+        assert_eq!(product.forms()[0], Form::Whole);
+        assert_eq!(product.rest(Form::Whole), None);
+        let bits = |form| {
+            let launch = product.rest(form).unwrap();
+            let bits = launch.arguments.iter().map(|argument| argument.bits());
+            bits.collect::<Vec<_>>()
+        };
+        // The result, scales of rows and of outputs, bias, activation, size.
+        assert_eq!(bits(Form::Biased), [6, 0, 0, 0, 3, 7, 16]);
+        assert_eq!(bits(Form::Bare), [6, 5, 4, 3, 3, 7, 16]);
+    }
+
+    /// The bias comes after the scale, so it is not the library's.
+    #[test]
+    fn a_scale_of_outputs_alone_is_a_kernels() {
+        let command = command(Scales::Outputs, Activation::None);
+        let product = Product::of(&command);
+        assert_eq!(product.forms(), [Form::Bare]);
+        assert!(product.rest(Form::Bare).is_some());
+    }
+
+    #[test]
+    fn epilogues_are_the_forms() {
+        let gelu = command(Scales::None, Activation::GeluTanh);
+        let gelu = Product::of(&gelu);
+        let whole = gelu.epilogue(Form::Whole);
+        assert_eq!(whole, Some(Epilogue::CUBLASLT_EPILOGUE_GELU_BIAS));
+        let biased = gelu.epilogue(Form::Biased);
+        assert_eq!(biased, Some(Epilogue::CUBLASLT_EPILOGUE_BIAS));
+        let silu = command(Scales::None, Activation::Silu);
+        assert_eq!(Product::of(&silu).epilogue(Form::Whole), None);
+    }
+}

@@ -1,0 +1,282 @@
+//! Matrix products by cuBLASLt.
+//!
+//! `y = x · Wᵀ` of rows is, in the columns that the library counts in, `Wᵀ` of `[outputs, inputs]`
+//! times `x` of `[inputs, rows]`. What the library does besides the product depends on the types
+//! and its version; [`Form`] says it, and a kernel does the rest.
+#![expect(unsafe_code, reason = "cuBLASLt is a C library")]
+
+mod form;
+mod terms;
+
+use std::{collections::BTreeMap, ffi::c_void, fs, path::PathBuf, sync::Arc};
+
+use cudarc::cublaslt::{result, sys};
+use serde::{Deserialize, Serialize};
+
+use self::{
+    form::{Form, Product},
+    terms::{Preference, Terms},
+};
+use super::{
+    super::{Command, DeviceError, kernel::Launch},
+    context::Context,
+    error::{Called as _, Code as _},
+};
+
+/// Bytes that an algorithm may use besides its operands.
+const WORKSPACE: usize = 64 << 20;
+/// Algorithms that are timed.
+const CANDIDATES: usize = 8;
+/// How often.
+const TIMES: usize = 3;
+
+/// An algorithm that was found to be the fastest.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Choice {
+    form: Form,
+    algorithm: [u64; 8],
+    workspace: usize,
+}
+
+/// The library, and what was found out with it.
+pub(super) struct Products {
+    handle: sys::cublasLtHandle_t,
+    workspace: u64,
+    choices: BTreeMap<String, Choice>,
+    file: Option<PathBuf>,
+    context: Arc<Context>,
+}
+
+// SAFETY: a handle may be used by any thread, and is used by one at a time here.
+unsafe impl Send for Products {}
+
+impl Products {
+    pub(super) fn open(
+        context: &Arc<Context>,
+        cache: Option<PathBuf>,
+    ) -> Result<Self, DeviceError> {
+        // SAFETY: it reads a number of the library.
+        let version = unsafe { sys::cublasLtGetVersion() };
+        let name = context
+            .listed
+            .name
+            .replace(|c: char| !c.is_alphanumeric(), "-");
+        let file = cache.map(|cache| cache.join(format!("products-{name}-{version}.json")));
+        let known = file.as_ref().and_then(|file| fs::read(file).ok());
+        let choices = known.and_then(|known| serde_json::from_slice(&known).ok());
+        Ok(Self {
+            workspace: context.allocate(WORKSPACE)?,
+            handle: result::create_handle().called("cublasLtCreate")?,
+            choices: choices.unwrap_or_default(),
+            file,
+            context: Arc::clone(context),
+        })
+    }
+
+    /// Multiplies. What is left to do is given back.
+    pub(super) fn multiply(&mut self, command: &Command) -> Result<Option<Launch>, DeviceError> {
+        let product = Product::of(command);
+        let key = product.key();
+        let choice = match self.choices.get(&key) {
+            Some(choice) if self.is_possible(&product, choice) => *choice,
+            _ => {
+                let choice = self.choose(&product)?;
+                self.choices.insert(key, choice);
+                self.save();
+                choice
+            }
+        };
+        let terms = Terms::new(&product, choice.form)?
+            .expect("BUG: a form that was chosen has an epilogue");
+        self.run(&product, &terms, &choice)?;
+        Ok(product.rest(choice.form))
+    }
+
+    /// Without a cache that can be written to, each process times for itself.
+    fn save(&self) {
+        let Some(file) = &self.file else { return };
+        let part = file.with_extension(format!("part{}", std::process::id()));
+        let text = serde_json::to_vec(&self.choices).expect("BUG: choices can be written");
+        let folder = file.parent().map_or(Ok(()), fs::create_dir_all);
+        let written = folder.and_then(|()| fs::write(&part, text));
+        let _ = written.and_then(|()| fs::rename(&part, file));
+    }
+
+    /// What comes from a file is asked about before it is used.
+    fn is_possible(&self, product: &Product<'_>, choice: &Choice) -> bool {
+        if choice.workspace > WORKSPACE || !product.forms().contains(&choice.form) {
+            return false;
+        }
+        let Ok(Some(terms)) = Terms::new(product, choice.form) else {
+            return false;
+        };
+        let algorithm = sys::cublasLtMatmulAlgo_t {
+            data: choice.algorithm,
+        };
+        let mut found = nothing_found();
+        // SAFETY: handle and descriptors live.
+        let status = unsafe {
+            sys::cublasLtMatmulAlgoCheck(
+                self.handle,
+                terms.operation,
+                terms.weight,
+                terms.x,
+                terms.y,
+                terms.y,
+                &raw const algorithm,
+                &raw mut found,
+            )
+        };
+        status.result().is_ok() && found.workspaceSize <= choice.workspace
+    }
+
+    /// The fastest algorithm of the best form that the library has any for.
+    fn choose(&self, product: &Product<'_>) -> Result<Choice, DeviceError> {
+        for form in product.forms() {
+            // An older library refuses to be told of what it does not have.
+            let Ok(Some(terms)) = Terms::new(product, *form) else {
+                continue;
+            };
+            let candidates = self.candidates(&terms)?;
+            if let Some(choice) = self.fastest(product, &terms, *form, &candidates)? {
+                return Ok(choice);
+            }
+        }
+        let unsupported = sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED;
+        Err(result::CublasError(unsupported).of("cublasLtMatmulAlgoGetHeuristic"))
+    }
+
+    fn candidates(
+        &self,
+        terms: &Terms,
+    ) -> Result<Vec<sys::cublasLtMatmulHeuristicResult_t>, DeviceError> {
+        let preference = Preference::new(WORKSPACE)?;
+        let mut found = vec![nothing_found(); CANDIDATES];
+        let mut count = 0;
+        // SAFETY: handle and descriptors live; as many results are written as there is room for.
+        let status = unsafe {
+            sys::cublasLtMatmulAlgoGetHeuristic(
+                self.handle,
+                terms.operation,
+                terms.weight,
+                terms.x,
+                terms.y,
+                terms.y,
+                preference.0,
+                CANDIDATES as i32,
+                found.as_mut_ptr(),
+                &raw mut count,
+            )
+        };
+        match status {
+            sys::cublasStatus_t::CUBLAS_STATUS_SUCCESS => found.truncate(count.max(0) as usize),
+            sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED
+            | sys::cublasStatus_t::CUBLAS_STATUS_INVALID_VALUE => found.clear(),
+            other => return Err(result::CublasError(other).of("cublasLtMatmulAlgoGetHeuristic")),
+        }
+        Ok(found)
+    }
+
+    fn fastest(
+        &self,
+        product: &Product<'_>,
+        terms: &Terms,
+        form: Form,
+        candidates: &[sys::cublasLtMatmulHeuristicResult_t],
+    ) -> Result<Option<Choice>, DeviceError> {
+        let mut best: Option<(f64, Choice)> = None;
+        for candidate in candidates {
+            let choice = Choice {
+                form,
+                algorithm: candidate.algo.data,
+                workspace: candidate.workspaceSize,
+            };
+            // One that does not run after all is left out, and so is one that is lost on a device
+            // that is lost: the next call says so.
+            if self.run(product, terms, &choice).is_err() {
+                continue;
+            }
+            let time = self
+                .context
+                .time(|| (0..TIMES).try_for_each(|_| self.run(product, terms, &choice)))?;
+            if best.is_none_or(|(fastest, _)| time < fastest) {
+                best = Some((time, choice));
+            }
+        }
+        Ok(best.map(|(_, choice)| choice))
+    }
+
+    fn run(
+        &self,
+        product: &Product<'_>,
+        terms: &Terms,
+        choice: &Choice,
+    ) -> Result<(), DeviceError> {
+        let algorithm = sys::cublasLtMatmulAlgo_t {
+            data: choice.algorithm,
+        };
+        let (one, zero) = (1.0_f32, 0.0_f32);
+        // SAFETY: operands are a plan's, of the layouts' sizes; the rest lives as long as this.
+        let multiplied = unsafe {
+            result::matmul(
+                self.handle,
+                terms.operation,
+                (&raw const one).cast(),
+                (&raw const zero).cast(),
+                product.weight.at as *const c_void,
+                terms.weight,
+                product.x.at as *const c_void,
+                terms.x,
+                product.y.at as *const c_void,
+                terms.y,
+                product.y.at as *mut c_void,
+                terms.y,
+                &raw const algorithm,
+                self.workspace as *mut c_void,
+                WORKSPACE,
+                self.context.stream.cast(),
+            )
+        };
+        multiplied.called("cublasLtMatmul")
+    }
+}
+
+impl Drop for Products {
+    fn drop(&mut self) {
+        if self.context.enter().is_ok() {
+            // SAFETY: nothing uses it any more.
+            let _ = unsafe { result::destroy_handle(self.handle) };
+        }
+        self.context.free(self.workspace);
+    }
+}
+
+fn nothing_found() -> sys::cublasLtMatmulHeuristicResult_t {
+    sys::cublasLtMatmulHeuristicResult_t {
+        algo: sys::cublasLtMatmulAlgo_t { data: [0; 8] },
+        workspaceSize: 0,
+        state: sys::cublasStatus_t::CUBLAS_STATUS_SUCCESS,
+        wavesCount: 0.0,
+        reserved: [0; 4],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_are_read_as_they_were_written() {
+        let choice = Choice {
+            form: Form::Biased,
+            algorithm: [u64::MAX, 1, 2, 3, 4, 5, 6, 7],
+            workspace: 12,
+        };
+        let choices = BTreeMap::from([("a".to_owned(), choice)]);
+        let text = serde_json::to_vec(&choices).unwrap();
+        let read: BTreeMap<String, Choice> = serde_json::from_slice(&text).unwrap();
+        let read = read["a"];
+        assert_eq!(read.algorithm, choice.algorithm);
+        assert_eq!((read.form, read.workspace), (Form::Biased, 12));
+    }
+}
