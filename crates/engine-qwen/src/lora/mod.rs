@@ -256,7 +256,7 @@ fn modules(weights: &Weights) -> Result<BTreeMap<String, Names>, LoadError> {
 }
 
 fn matrix(view: &View<'_>, shape: [usize; 2]) -> Result<Tensor, LoadError> {
-    let values = view.with_shape(&shape)?.to_f32()?;
+    let values = view.clone().with_shape(&shape)?.to_f32()?;
     Ok(Tensor::from_vec(values, &shape, &Device::Cpu).map_err(ComputeError::from)?)
 }
 

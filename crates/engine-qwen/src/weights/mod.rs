@@ -6,11 +6,13 @@
 mod dtype;
 mod file;
 mod follow;
+mod random;
 mod scope;
 #[cfg(test)]
 mod tests;
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
@@ -18,6 +20,7 @@ use std::{
 pub use dtype::Dtype;
 pub(crate) use follow::Meter;
 pub use follow::{Follow, Loaded, Unfollowed};
+pub use random::{Kind as RandomKind, Random};
 pub use scope::{Bias, Fp8, LinearWeights, Matrix, Scope};
 
 use self::file::{Entry, MappedFile};
@@ -32,15 +35,16 @@ pub struct Weights {
     tensors: BTreeMap<String, Entry>,
     lora: Option<Box<Lora>>,
     meter: Option<Meter>,
+    random: Option<random::Source>,
 }
 
 /// A tensor where it lies.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct View<'a> {
     name: &'a str,
     path: &'a Path,
     dtype: Dtype,
-    shape: &'a [usize],
+    shape: Cow<'a, [usize]>,
     bytes: &'a [u8],
     meter: Option<&'a Meter>,
 }
@@ -61,12 +65,22 @@ impl Weights {
         }
         file::check_index(path, &tensors)?;
         Ok(Self {
-            path: path.to_owned(),
             files,
             tensors,
+            ..Self::of(path.to_owned())
+        })
+    }
+
+    /// None yet, from there.
+    const fn of(path: PathBuf) -> Self {
+        Self {
+            path,
+            files: Vec::new(),
+            tensors: BTreeMap::new(),
             lora: None,
             meter: None,
-        })
+            random: None,
+        }
     }
 
     /// Merges `lora` into every linear layer that it names, as they are loaded. Refuses a file that
@@ -129,7 +143,7 @@ impl Weights {
             name,
             path: file.path(),
             dtype: entry.dtype,
-            shape: &entry.shape,
+            shape: Cow::Borrowed(&entry.shape),
             bytes: file.bytes(entry.bytes.clone()),
             meter: self.meter.as_ref(),
         })
@@ -142,12 +156,24 @@ impl Weights {
             name: name.to_owned(),
         })
     }
+
+    fn has(&self, name: &str) -> bool {
+        self.random.is_some() || self.tensors.contains_key(name)
+    }
+
+    /// A tensor that must be there and be of this shape.
+    fn view(&self, name: &str, shape: &[usize]) -> Result<View<'_>, LoadError> {
+        match &self.random {
+            Some(random) => Ok(random.view(&self.path, name, shape)),
+            None => self.get(name)?.with_shape(shape),
+        }
+    }
 }
 
 impl<'a> View<'a> {
     /// Its shape, outermost dimension first.
-    pub fn shape(&self) -> &'a [usize] {
-        self.shape
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
     }
 
     /// The type of its numbers.
@@ -157,7 +183,7 @@ impl<'a> View<'a> {
 
     /// Checks that its shape is `expected`.
     pub fn with_shape(self, expected: &[usize]) -> Result<Self, LoadError> {
-        if self.shape == expected {
+        if *self.shape == *expected {
             return Ok(self);
         }
         Err(LoadError::Shape {

@@ -88,12 +88,12 @@ impl<'a> Scope<'a> {
 
     /// Whether there is such a tensor.
     pub fn has(&self, name: &str) -> bool {
-        self.weights.find(&self.full(name)).is_some()
+        self.weights.has(&self.full(name))
     }
 
     /// A tensor of this shape.
     pub fn view(&self, name: &str, shape: &[usize]) -> Result<View<'a>, LoadError> {
-        self.weights.get(&self.full(name))?.with_shape(shape)
+        self.weights.view(&self.full(name), shape)
     }
 
     /// A tensor of this shape on the device.
