@@ -169,7 +169,8 @@ pub struct MetricsSummary {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Map, Value, json};
+    use utoipa::PartialSchema as _;
 
     use super::*;
 
@@ -200,6 +201,18 @@ mod tests {
         };
         assert_eq!(read.gpu, Some(expected));
         assert_eq!(serde_json::to_value(read).unwrap(), status);
+    }
+
+    /// Every field has an example, and together they are a report.
+    #[test]
+    fn a_gpu_is_described_by_example() {
+        let schema = serde_json::to_value(GpuReport::schema()).unwrap();
+        let fields = schema["properties"].as_object().unwrap();
+        let example = |(name, field): (&String, &Value)| (name.clone(), field["example"].clone());
+        let examples = Value::Object(fields.iter().map(example).collect::<Map<_, _>>());
+        let read: GpuReport = serde_json::from_value(examples.clone()).unwrap();
+        assert_eq!(serde_json::to_value(read).unwrap(), examples);
+        assert_eq!(schema["required"], Value::Null);
     }
 
     #[test]
