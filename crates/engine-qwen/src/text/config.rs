@@ -150,10 +150,19 @@ impl EncoderConfig {
         tokeniser: &Tokeniser,
         processor: &Processor,
     ) -> Result<Self, LoadError> {
+        let config = Self::without_tokeniser(checkpoint, processor)?;
+        config.check_tokeniser(tokeniser)?;
+        Ok(config)
+    }
+
+    /// The same where there is no tokenizer.
+    pub(crate) fn without_tokeniser(
+        checkpoint: &Path,
+        processor: &Processor,
+    ) -> Result<Self, LoadError> {
         let config = Self::read(checkpoint)?;
         config.language.check(&config.place)?;
         config.vision.check(&config.place, &config.language)?;
-        config.check_tokeniser(tokeniser)?;
         config.check_processor(processor)?;
         Ok(config)
     }

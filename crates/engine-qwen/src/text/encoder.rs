@@ -33,6 +33,13 @@ pub struct VisionFeatures<B: Backend> {
     grids: Vec<Grid>,
 }
 
+impl<B: Backend> VisionFeatures<B> {
+    /// The tokens of all pictures, one after the other.
+    pub(crate) fn tokens(&self) -> &B::Tensor {
+        &self.tokens
+    }
+}
+
 /// What would make words of states.
 const HEAD: &str = "lm_head";
 /// The table of embeddings.

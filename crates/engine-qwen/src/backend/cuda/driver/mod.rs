@@ -14,6 +14,7 @@ mod kernels;
 mod library;
 mod product;
 mod transfer;
+mod version;
 
 use std::{
     collections::HashMap,
@@ -98,6 +99,11 @@ impl Gpu {
     /// What the driver says of it.
     pub fn listed(&self) -> &Listed {
         &self.context.listed
+    }
+
+    /// The newest CUDA that the driver knows, and each library that is used, with its version.
+    pub fn versions(&self) -> Vec<(&'static str, String)> {
+        version::all(self.tools().fused.is_some())
     }
 
     /// How much was put on it so far, and how fast.

@@ -2,15 +2,27 @@
 //!
 //! Everything is told to the device as a plan would tell it, without a checkpoint: none of the
 //! published ones is needed to know how fast they would be.
+//!
+//! The whole model makes pictures too, with random weights in the place of a checkpoint's.
 
+mod case;
+mod meter;
+mod model;
+mod published;
 mod stage;
 mod step;
+mod table;
+mod whole;
 
 use super::{Command, Device as _, DeviceError, Element, Operand, driver::Gpu, linear::narrow};
 
 pub use self::{
+    case::Case,
+    published::write_published,
     stage::{text_layer, vae_decoder},
-    step::{Case, Step},
+    step::Step,
+    table::{HEAD, Row, Timed},
+    whole::Whole,
 };
 
 /// How long something took, and what there was to do.

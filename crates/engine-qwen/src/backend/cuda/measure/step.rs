@@ -2,7 +2,10 @@
 
 use std::time::Instant;
 
-use super::{Measured, Memory, Work};
+use super::{
+    Case, Measured, Memory, Work,
+    case::{BLOCKS, WIDTH},
+};
 use crate::backend::{
     Activation,
     cuda::{
@@ -11,57 +14,11 @@ use crate::backend::{
     },
 };
 
-/// Numbers of a token, of a head, and heads; the MLP is four times as wide.
-const WIDTH: usize = 3072;
+/// Numbers of a head, and heads.
 const HEAD: usize = 128;
 const HEADS: usize = WIDTH / HEAD;
-/// Blocks of the published model.
-const BLOCKS: usize = 60;
 /// Replays that are timed.
 const REPLAYS: usize = 4;
-
-/// How many tokens there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Case {
-    /// What makes so many.
-    pub name: &'static str,
-    /// Of the prompt.
-    pub text: usize,
-    /// Of noise and references.
-    pub image: usize,
-}
-
-impl Case {
-    /// Those that the limits were computed for: see docs/performance.md.
-    pub const ALL: [Self; 3] = [
-        Self {
-            name: "2 references of 1024x1024 to 1024x1024",
-            text: 500,
-            image: 3 * 4096,
-        },
-        Self {
-            name: "2 references of 768x1024 to 768x1024",
-            text: 500,
-            image: 3 * 3072,
-        },
-        Self {
-            name: "768x1024 and 512x512 to 768x1024",
-            text: 400,
-            image: 2 * 3072 + 1024,
-        },
-    ];
-
-    /// All tokens.
-    pub const fn tokens(&self) -> usize {
-        self.text + self.image
-    }
-
-    /// Operations of a step: products of every token, and attention of every pair.
-    pub fn operations(&self) -> f64 {
-        let (tokens, width) = (self.tokens() as f64, WIDTH as f64);
-        BLOCKS as f64 * (24.0 * tokens * width * width + 4.0 * tokens * tokens * width)
-    }
-}
 
 /// The weights of a stream of a block.
 struct Stream {
@@ -132,7 +89,7 @@ impl<'a> Step<'a> {
         }
         let after = device.written();
         let seconds = after.busy.saturating_sub(before.busy).as_secs_f64();
-        let [image, text] = [case.image, case.text].map(|n| Buffers::new(&mut memory, n, fp8));
+        let [image, text] = [case.image(), case.text].map(|n| Buffers::new(&mut memory, n, fp8));
         let mut joint = || memory.blank([case.tokens(), WIDTH], Element::Bf16);
         let joint = Joint {
             q: joint()?,
@@ -419,21 +376,5 @@ fn nothing(name: &str) -> Measured {
         seconds: 0.0,
         operations: 0.0,
         bytes: 0.0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The figures of docs/performance.md.
-    #[test]
-    fn operations_are_those_of_the_limits() {
-        let peta = Case::ALL.map(|case| 4.0 * case.operations() / 1e15);
-        let expected = [1.18, 0.81, 0.58];
-        for (found, expected) in peta.iter().zip(expected) {
-            assert!((found - expected).abs() < 0.005, "{found}, not {expected}");
-        }
-        assert_eq!(Case::ALL.map(|case| case.tokens()), [12_788, 9_716, 7_568]);
     }
 }
