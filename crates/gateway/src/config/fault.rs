@@ -131,8 +131,7 @@ pub(super) fn find_faults(config: &GatewayConfig) -> Vec<ConfigFault> {
     }
     let traces = config.traces.faults();
     faults.extend(traces.into_iter().map(ConfigFault::Traces));
-    let body = crate::route::body::weight(config.limits.body_bytes);
-    let least = body.max(config.fetch.max_bytes);
+    let least = crate::route::body::weight(config.limits.body_bytes);
     if config.limits.buffered_bytes < least {
         faults.push(ConfigFault::NoRoom { least });
     }

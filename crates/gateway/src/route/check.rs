@@ -65,7 +65,10 @@ pub(super) async fn check_picture(
     let plan = get_plan(&app, asked.task, asked.mode)?;
     let _share = match asked.picture {
         Picture::Url(_) => {
-            let share = app.bodies.reserve(app.config.fetch.max_bytes).await;
+            // What would not fit even alone is fetched alone.
+            let most = app.config.limits.buffered_bytes;
+            let most = app.config.fetch.max_bytes.min(most);
+            let share = app.bodies.reserve(most).await;
             Some(share.ok_or_else(ApiError::crowded)?)
         }
         Picture::Bytes(_) => None,

@@ -3,7 +3,7 @@
 //! Operations are recorded and not carried out until somebody wants to see a value (`trace`).
 //! What was recorded is then made into fewer and larger operations (`fuse`), lowered to commands
 //! (`lower`, `command`), and placed in one arena (`arena`, `plan`): a step of the
-//! transformer allocates nothing, and from its second time on is one launch. A plan is found again
+//! transformer allocates nothing, and once it was captured is one launch. A plan is found again
 //! by what was recorded, so the same shapes are planned once.
 //!
 //! A [`Device`] carries commands out. [`Host`] does it in ordinary memory with the arithmetic of

@@ -74,6 +74,8 @@ impl Pinned {
 /// The two buffers.
 pub(super) struct Staging {
     buffers: [Pinned; 2],
+    /// Which of them is taken next, also by the next writing: one is filled while the other is sent.
+    next: usize,
     written: Written,
     // Freed in it, so it has to live as long.
     context: Arc<Context>,
@@ -83,6 +85,7 @@ impl Staging {
     pub(super) fn new(context: &Arc<Context>) -> Result<Self, DeviceError> {
         Ok(Self {
             buffers: [Pinned::new()?, Pinned::new()?],
+            next: 0,
             written: Written::default(),
             context: Arc::clone(context),
         })
@@ -95,7 +98,8 @@ impl Staging {
     pub(super) fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), DeviceError> {
         let start = Instant::now();
         for (i, chunk) in bytes.chunks(BUFFER).enumerate() {
-            let pinned = &mut self.buffers[i % 2];
+            let pinned = &mut self.buffers[self.next];
+            self.next = 1 - self.next;
             let buffer = pinned.bytes(chunk.len())?;
             let pieces = buffer.par_chunks_mut(PIECE).zip(chunk.par_chunks(PIECE));
             pieces.for_each(|(to, from)| to.copy_from_slice(from));

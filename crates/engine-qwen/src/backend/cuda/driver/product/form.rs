@@ -4,7 +4,7 @@ use cudarc::cublaslt::sys::cublasLtEpilogue_t as Epilogue;
 use serde::{Deserialize, Serialize};
 
 use super::super::super::{
-    Command, Kind, Operand, Scales,
+    Command, Element, Kind, Operand, Scales,
     kernel::{Launch, finish},
 };
 use crate::backend::Activation;
@@ -60,11 +60,13 @@ impl<'a> Product<'a> {
 
     /// The forms that are right, the best first.
     pub(super) fn forms(&self) -> &'static [Form] {
-        // The library has a scale for both sides or for none.
-        if self.outputs.is_some() == self.rows.is_some() {
-            &[Form::Whole, Form::Biased, Form::Bare]
-        } else {
-            &[Form::Bare]
+        // The library promises nothing of its GELU, which 16 bits forgive and 32 do not.
+        let is_coarse = self.activation != Activation::None && self.y.element == Element::F32;
+        // It has a scale for both sides or for none.
+        match self.outputs.is_some() == self.rows.is_some() {
+            true if is_coarse => &[Form::Biased, Form::Bare],
+            true => &[Form::Whole, Form::Biased, Form::Bare],
+            false => &[Form::Bare],
         }
     }
 
@@ -120,7 +122,6 @@ impl<'a> Product<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::cuda::Element;
 
     fn operand(at: u64, element: Element, rows: usize, width: usize) -> Operand {
         Operand {
@@ -192,6 +193,9 @@ mod tests {
         assert_eq!(whole, Some(Epilogue::CUBLASLT_EPILOGUE_GELU_BIAS));
         let biased = gelu.epilogue(Form::Biased);
         assert_eq!(biased, Some(Epilogue::CUBLASLT_EPILOGUE_BIAS));
+        let mut exact = command(Scales::None, Activation::GeluTanh);
+        exact.writes[0].element = Element::F32;
+        assert_eq!(Product::of(&exact).forms()[0], Form::Biased);
         let silu = command(Scales::None, Activation::Silu);
         assert_eq!(Product::of(&silu).epilogue(Form::Whole), None);
     }
