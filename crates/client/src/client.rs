@@ -7,9 +7,11 @@ use reqwest::{
     header::{CONTENT_TYPE, HeaderName, HeaderValue},
 };
 use serde::Deserialize;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 use tryon_api::public::{Credits, Progress};
 use tryon_core::{
+    category::Category,
     id::{ErasureId, JobId, UploadId},
     secret::Secret,
 };
@@ -20,8 +22,8 @@ use crate::{
     error::{Error, InputFault},
     follow::{Events, Follower},
     patience::Patience,
-    picture::is_address,
-    record::{Delivery, ListedJob, Page, Paging, Receipt, Upload},
+    picture::{Picture, is_address},
+    record::{Checked, Delivery, ListedJob, Page, Paging, Receipt, Upload},
     request::Submission,
 };
 
@@ -293,6 +295,28 @@ impl Client {
         let caller = &self.inner.caller;
         let path = ["uploads", &id.to_string()];
         caller.tell(caller.request(Method::DELETE, &path)).await
+    }
+
+    /// Says what would become of a person's picture that is dressed in `category`, for nothing.
+    pub async fn check_person(
+        &self,
+        picture: &Picture,
+        category: Category,
+    ) -> Result<Checked, Error> {
+        let question = json!({"image": picture, "role": "person", "category": category});
+        self.check(&question).await
+    }
+
+    /// The same for a garment's picture.
+    pub async fn check_garment(&self, picture: &Picture) -> Result<Checked, Error> {
+        self.check(&json!({"image": picture, "role": "garment"}))
+            .await
+    }
+
+    async fn check(&self, question: &Value) -> Result<Checked, Error> {
+        let caller = &self.inner.caller;
+        let request = caller.request(Method::POST, &["check"]);
+        caller.ask(request.json(question)).await
     }
 
     /// Cancels a job. Pictures that were delivered before are kept, and paid. One that has ended stays

@@ -69,7 +69,8 @@ mod sse;
 pub mod webhook;
 
 pub use tryon_api::public::{
-    Credits, DeliveryState, ErasureStatus, Progress, SampleProgress, SampleStatus, Stage,
+    Credits, DeliveryState, ErasureStatus, Masking, Progress, Rectangle, SampleProgress,
+    SampleStatus, Stage,
 };
 pub use tryon_core::{
     category::Category,
@@ -88,8 +89,8 @@ pub use self::{
     follow::Events,
     picture::Picture,
     record::{
-        Deleted, DeletedColumns, DeletedPictures, Delivery, DeliveryTry, Kept, ListedJob, Page,
-        Paging, Receipt, Upload,
+        Checked, Deleted, DeletedColumns, DeletedPictures, Delivery, DeliveryTry, Kept, ListedJob,
+        Masked, Page, Paging, Receipt, Upload,
     },
     request::{Clothes, Hairstyle, Submission, Tattoo},
 };

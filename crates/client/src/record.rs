@@ -3,13 +3,16 @@
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer, de};
-use tryon_api::public::{DeliveryState, ErasureStatus};
+use tryon_api::public::{DeliveryState, ErasureStatus, Masking, Rectangle};
 use tryon_core::{
     id::{ErasureId, JobId, UploadId},
     task::{Mode, OutputFormat, Provider, Task},
 };
 
-use crate::{answer::Status, picture::Picture};
+use crate::{
+    answer::{JobFailure, Status},
+    picture::Picture,
+};
 
 /// Which page of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -82,6 +85,29 @@ pub struct Upload {
     /// Until when they do.
     #[serde(deserialize_with = "moment")]
     pub expires_at: SystemTime,
+}
+
+/// What would become of a picture.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Checked {
+    /// Whether a job with it would succeed, as far as the picture tells.
+    pub usable: bool,
+    /// What a job would fail with, where it is not usable.
+    #[serde(rename = "error")]
+    pub failure: Option<JobFailure>,
+    /// What tells which part of the person is dressed; `None` where nobody is.
+    pub masking: Option<Masking>,
+    /// Which part, where it is marked or a node's person parser found it.
+    pub mask: Option<Masked>,
+}
+
+/// The region of a picture that is dressed.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+pub struct Masked {
+    /// Its share of the picture's pixels, 0 to 1.
+    pub share: f64,
+    /// The rectangle around it.
+    pub region: Rectangle,
 }
 
 /// The message about a job's end, and its log, which is kept for 30 days.

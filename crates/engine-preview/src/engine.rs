@@ -1,9 +1,11 @@
 //! The engine: requests in, pictures out.
 
+use std::sync::Arc;
+
 use image::RgbImage;
 use tryon_core::category::Category;
 use tryon_core::task::{Provider, Task};
-use tryon_engine::{Description, Engine, EngineError, Monitor, Output, Request, Step};
+use tryon_engine::{Description, Engine, EngineError, Monitor, Output, Parser, Request, Step};
 
 use crate::body::{PaintedBody, Target, analyse_painted};
 use crate::confidence::{self, Confidence};
@@ -12,6 +14,7 @@ use crate::garment::{Cutout, LowerGarment, LowerLandmarks, Source, UpperGarment}
 use crate::input::{Garment, Person};
 use crate::kind::tell_category;
 use crate::outfit::{Scene, Stage, Wearer, dress_lower, dress_painted, dress_upper};
+use crate::parse::PhotoParser;
 use crate::plan::{Extent, Hem, plan_lower, plan_upper};
 use crate::raster::plane::{Color, Mask};
 use crate::tattoo::ink;
@@ -53,6 +56,10 @@ impl Engine for PreviewEngine {
             Task::Hairstyle => return Err(PreviewError::Hairstyle.into()),
         };
         Ok(preview.into_output(request))
+    }
+
+    fn parser(&self) -> Option<Arc<dyn Parser>> {
+        Some(Arc::new(PhotoParser))
     }
 }
 
@@ -140,15 +147,7 @@ fn tattoo(request: &Request, progress: &mut Progress<'_>) -> Result<Preview, Eng
 
 fn dress(request: &Request, progress: &mut Progress<'_>) -> Result<Preview, EngineError> {
     let category = request.options.category;
-    let fits = [
-        Category::Auto,
-        Category::Tops,
-        Category::Bottoms,
-        Category::OnePieces,
-    ];
-    if !fits.contains(&category) {
-        return Err(PreviewError::Category { category }.into());
-    }
+    check_category(category)?;
     let picture = request.garment.as_ref().ok_or(PreviewError::NoGarment)?;
     let person = Person::read(&request.person)?;
     let longest = person.photo.width().max(person.photo.height());
@@ -178,6 +177,14 @@ fn dress(request: &Request, progress: &mut Progress<'_>) -> Result<Preview, Engi
             progress.step()?;
             Ok(fitted.preview(&person, picture, Category::Bottoms.as_str()))
         }
+    }
+}
+
+/// Whether things of this kind can be fitted.
+pub(crate) const fn check_category(category: Category) -> Result<(), PreviewError> {
+    match category {
+        Category::Auto | Category::Tops | Category::Bottoms | Category::OnePieces => Ok(()),
+        _ => Err(PreviewError::Category { category }),
     }
 }
 
@@ -234,13 +241,13 @@ impl Clothes {
 }
 
 /// A person who was understood well enough to be dressed.
-struct Fitting {
-    wearer: Wearer,
+pub(crate) struct Fitting {
+    pub(crate) wearer: Wearer,
     confidence: Confidence,
 }
 
 impl Fitting {
-    fn measure(person: &Person, whole_body: bool) -> Result<Self, PreviewError> {
+    pub(crate) fn measure(person: &Person, whole_body: bool) -> Result<Self, PreviewError> {
         let wearer = Wearer::measure(person.copy(), whole_body).ok_or(PreviewError::NoPerson)?;
         let confidence = Confidence::judge(&wearer);
         if confidence.value < confidence::LEAST {
@@ -295,14 +302,14 @@ impl Fitting {
 }
 
 /// The same for a person whose clothing is painted over.
-struct PaintedFitting<'a> {
+pub(crate) struct PaintedFitting<'a> {
     mask: &'a Mask,
     painted: PaintedBody,
     target: Target,
 }
 
 impl<'a> PaintedFitting<'a> {
-    fn measure(person: &Person, mask: &'a Mask) -> Result<Self, PreviewError> {
+    pub(crate) fn measure(person: &Person, mask: &'a Mask) -> Result<Self, PreviewError> {
         let photo = Color::from_image(&person.photo);
         let painted = analyse_painted(&photo, mask, person.small());
         let painted = painted.ok_or(PreviewError::MaskMisplaced)?;

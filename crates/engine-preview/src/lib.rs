@@ -91,6 +91,7 @@ mod input;
 mod kind;
 mod noise;
 mod outfit;
+mod parse;
 mod plan;
 mod shade;
 mod tattoo;

@@ -1,12 +1,14 @@
 //! What a model implements.
 
+use std::sync::Arc;
+
 use image::{RgbImage, RgbaImage};
 use serde::{Deserialize, Serialize};
 use tryon_core::{
     category::Category,
     task::{GarmentPhotoType, Haircut, ModerationLevel, OutputFormat, Provider, Region, Task},
 };
-use tryon_picture::{PictureError, encode_jpeg, encode_png};
+use tryon_picture::{Mask, PictureError, encode_jpeg, encode_png};
 
 /// A model that is loaded and ready to run requests, one at a time.
 pub trait Engine: Send {
@@ -19,6 +21,42 @@ pub trait Engine: Send {
     /// [`EngineError::Cancelled`] as soon as it says so. The same request gives the same bytes on
     /// the same device.
     fn run(&mut self, request: &Request, monitor: &mut dyn Monitor) -> Result<Output, EngineError>;
+
+    /// What finds the region to dress in a photo where none is marked; `None` where nothing is
+    /// masked, because the model finds out by itself what to change.
+    fn parser(&self) -> Option<Arc<dyn Parser>> {
+        None
+    }
+}
+
+/// Finds the region of a photo that is to be dressed.
+///
+/// It is asked while the engine runs a request, from another thread: it holds nothing of a run and
+/// does not use its device.
+pub trait Parser: Send + Sync {
+    /// The region of `photo`, upright, that would be masked for a garment of `category`; `None` where
+    /// none would be. The mask has the photo's proportions and may have fewer pixels. An error is
+    /// what a run on the photo would be refused with.
+    fn parse(&self, photo: &RgbaImage, category: Category) -> Result<Option<Mask>, EngineError>;
+}
+
+/// The region of a photo that is to be dressed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Masked {
+    /// Its share of the photo's pixels, 0–1.
+    pub share: f64,
+    /// The smallest rectangle around it in shares of the photo's sides: left, top, width, height.
+    pub frame: [f64; 4],
+}
+
+impl Masked {
+    /// Measures a mask; `None` where no pixel is inside.
+    pub fn measure(mask: &Mask) -> Option<Self> {
+        Some(Self {
+            share: mask.share(),
+            frame: mask.frame()?,
+        })
+    }
 }
 
 /// Loads an engine. Loading may take minutes; it happens in the worker process.

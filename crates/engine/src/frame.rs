@@ -7,9 +7,9 @@ use std::io::{self, Read, Write};
 
 use image::{RgbImage, RgbaImage};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tryon_core::task::Provider;
+use tryon_core::{category::Category, task::Provider};
 
-use crate::engine::{Description, Options, Output, Refusal, Request, Step};
+use crate::engine::{Description, Masked, Options, Output, Refusal, Request, Step};
 
 /// The longest header. A prompt is its only part without a limit of its own.
 const MAX_HEADER: u32 = 1 << 20;
@@ -33,6 +33,12 @@ pub(crate) enum ToWorker {
     },
     /// Stop this run at its next step boundary.
     Cancel { run: u64 },
+    /// Tell what of a photo would be masked; its pixels follow. It does not wait for a run.
+    Parse {
+        question: u64,
+        category: Category,
+        photo: Size,
+    },
 }
 
 /// From a worker to its node.
@@ -52,6 +58,11 @@ pub(crate) enum FromWorker {
     },
     /// A run ended without one.
     Stopped { run: u64, stop: Stop },
+    /// What of a photo would be masked, or why that cannot be told.
+    Parsed {
+        question: u64,
+        answer: Result<Option<Masked>, Stop>,
+    },
 }
 
 /// Why a run ended without a picture.
@@ -140,18 +151,51 @@ pub(crate) fn write_cancel(to: &mut impl Write, run: u64) -> io::Result<()> {
     to.flush()
 }
 
+/// A photo of which it is asked what would be masked.
+pub(crate) struct Question {
+    pub(crate) id: u64,
+    pub(crate) category: Category,
+    pub(crate) photo: RgbaImage,
+}
+
+/// Writes a question.
+pub(crate) fn write_question(to: &mut impl Write, question: &Question) -> io::Result<()> {
+    let header = ToWorker::Parse {
+        question: question.id,
+        category: question.category,
+        photo: question.photo.dimensions(),
+    };
+    write_header(to, &header)?;
+    to.write_all(question.photo.as_raw())?;
+    to.flush()
+}
+
 /// What a worker is told.
 pub(crate) enum Order {
     /// Run this.
     Run(u64, Box<Request>),
     /// Stop this run.
     Cancel(u64),
+    /// Tell what would be masked.
+    Parse(Question),
 }
 
 /// Reads what the node wrote.
 pub(crate) fn read_order(from: &mut impl Read) -> io::Result<Order> {
     let (run, provider, options, person, garment) = match read_header(from)? {
         ToWorker::Cancel { run } => return Ok(Order::Cancel(run)),
+        ToWorker::Parse {
+            question: id,
+            category,
+            photo,
+        } => {
+            let photo = read_rgba(from, photo)?;
+            return Ok(Order::Parse(Question {
+                id,
+                category,
+                photo,
+            }));
+        }
         ToWorker::Run {
             run,
             provider,
@@ -201,6 +245,7 @@ pub(crate) enum Report {
     Stepped(u64, Step),
     Finished(u64, Output),
     Stopped(u64, Stop),
+    Parsed(u64, Result<Option<Masked>, Stop>),
 }
 
 /// Reads what the worker wrote.
@@ -210,6 +255,7 @@ pub(crate) fn read_report(from: &mut impl Read) -> io::Result<Report> {
         FromWorker::LoadFailed { reason } => Report::LoadFailed(reason),
         FromWorker::Stepped { run, step } => Report::Stepped(run, step),
         FromWorker::Stopped { run, stop } => Report::Stopped(run, stop),
+        FromWorker::Parsed { question, answer } => Report::Parsed(question, answer),
         FromWorker::Finished {
             run,
             size,

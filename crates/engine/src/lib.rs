@@ -20,5 +20,6 @@ pub mod supervisor;
 pub mod worker;
 
 pub use engine::{
-    Description, Engine, EngineError, Load, Monitor, Options, Output, Refusal, Request, Step,
+    Description, Engine, EngineError, Load, Masked, Monitor, Options, Output, Parser, Refusal,
+    Request, Step,
 };

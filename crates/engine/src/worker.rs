@@ -2,7 +2,7 @@
 //!
 //! The main thread runs the engine. A second thread reads orders, so that a cancellation is seen
 //! while the engine works, and so that the worker ends when its node does: the end of its input
-//! means that nobody will ever read its output.
+//! means that nobody will ever read its output. A third answers questions beside the runs.
 
 use std::{
     fs::File,
@@ -11,7 +11,7 @@ use std::{
     panic::{self, AssertUnwindSafe},
     process,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
@@ -21,8 +21,8 @@ use std::{
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::{
-    engine::{EngineError, Load, Monitor, Output, Request, Step},
-    frame::{self, FromWorker, Order, Stop},
+    engine::{EngineError, Load, Masked, Monitor, Output, Parser, Request, Step},
+    frame::{self, FromWorker, Order, Question, Stop},
 };
 
 /// Tells the protocol from whatever the process printed before it began.
@@ -73,11 +73,12 @@ fn claim_stdout() -> io::Result<File> {
 fn serve_on(
     load: &dyn Load,
     input: impl Read + Send + 'static,
-    output: impl Write,
+    output: impl Write + Send + 'static,
 ) -> io::Result<()> {
     let mut output = BufWriter::new(output);
     output.write_all(PREAMBLE)?;
     output.flush()?;
+    let output = Arc::new(Mutex::new(output));
     // Orders are read from the start: a node that dies while the engine loads must end it too.
     let orders = Orders::read_from(input);
     let mut engine = match guarded(|| load.load()) {
@@ -85,7 +86,7 @@ fn serve_on(
         Err(error) => {
             let reason = describe(&error);
             frame::write_report(
-                &mut output,
+                &mut *lock(&output),
                 &FromWorker::LoadFailed {
                     reason: reason.clone(),
                 },
@@ -94,19 +95,53 @@ fn serve_on(
         }
     };
     let description = engine.describe();
-    frame::write_report(&mut output, &FromWorker::Ready { description })?;
+    frame::write_report(&mut *lock(&output), &FromWorker::Ready { description })?;
+    let (parser, questions, to) = (engine.parser(), orders.questions, Arc::clone(&output));
+    thread::spawn(move || answer(parser.as_deref(), questions, &to));
     while let Ok((run, request)) = orders.runs.recv() {
         let mut monitor = Reporter {
             run,
-            output: &mut output,
+            output: &output,
             cancelled: &orders.cancelled,
         };
         let result = guarded(|| engine.run(&request, &mut monitor));
         // The pixels of the request are not needed while the result is written.
         drop(request);
-        report(&mut output, run, result)?;
+        report(&mut *lock(&output), run, result)?;
     }
     Ok(())
+}
+
+/// Each thread writes whole frames.
+fn lock<W>(output: &Mutex<W>) -> MutexGuard<'_, W> {
+    output.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Answers questions until nobody asks or listens any more. One that makes the parser panic leaves
+/// nothing behind: a parser holds nothing between two of them.
+fn answer(
+    parser: Option<&dyn Parser>,
+    questions: mpsc::Receiver<Question>,
+    output: &Mutex<impl Write>,
+) {
+    for Question {
+        id: question,
+        category,
+        photo,
+    } in questions
+    {
+        let answer = match parser {
+            Some(parser) => guarded(|| parser.parse(&photo, category)),
+            None => Ok(None),
+        };
+        drop(photo);
+        let answer = answer.map(|mask| mask.as_ref().and_then(Masked::measure));
+        let answer = answer.map_err(Stop::from);
+        let report = FromWorker::Parsed { question, answer };
+        if frame::write_report(&mut *lock(output), &report).is_err() {
+            return;
+        }
+    }
 }
 
 fn report(
@@ -116,20 +151,28 @@ fn report(
 ) -> io::Result<()> {
     let stop = match result {
         Ok(picture) => return frame::write_output(output, run, picture),
-        Err(EngineError::Refused { refusal, message }) => Stop::Refused { refusal, message },
-        Err(EngineError::Cancelled) => Stop::Cancelled,
-        Err(EngineError::OutOfMemory { needed }) => Stop::OutOfMemory { needed },
-        Err(error @ EngineError::Fault(_)) => {
-            let reason = describe(&error);
-            let stop = Stop::Fault {
-                reason: reason.clone(),
-            };
-            frame::write_report(output, &FromWorker::Stopped { run, stop })?;
-            // What state the engine is in is anybody's guess.
-            return Err(io::Error::other(reason));
-        }
+        Err(error) => Stop::from(error),
     };
-    frame::write_report(output, &FromWorker::Stopped { run, stop })
+    // What state an engine is in that failed is anybody's guess.
+    let fault = match &stop {
+        Stop::Fault { reason } => Some(io::Error::other(reason.clone())),
+        _ => None,
+    };
+    frame::write_report(output, &FromWorker::Stopped { run, stop })?;
+    fault.map_or(Ok(()), Err)
+}
+
+impl From<EngineError> for Stop {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Refused { refusal, message } => Self::Refused { refusal, message },
+            EngineError::Cancelled => Self::Cancelled,
+            EngineError::OutOfMemory { needed } => Self::OutOfMemory { needed },
+            error @ EngineError::Fault(_) => Self::Fault {
+                reason: describe(&error),
+            },
+        }
+    }
 }
 
 /// Turns a panic of the engine into a fault, so that its words reach the node.
@@ -157,6 +200,7 @@ fn describe(error: &dyn std::error::Error) -> String {
 /// What the node asks for, as a thread reads it.
 struct Orders {
     runs: mpsc::Receiver<(u64, Box<Request>)>,
+    questions: mpsc::Receiver<Question>,
     /// The latest run that was cancelled. Runs are numbered from 1, one at a time.
     cancelled: Arc<AtomicU64>,
 }
@@ -164,6 +208,7 @@ struct Orders {
 impl Orders {
     fn read_from(input: impl Read + Send + 'static) -> Self {
         let (sender, runs) = mpsc::channel();
+        let (ask, questions) = mpsc::channel();
         let cancelled = Arc::new(AtomicU64::new(0));
         let flag = Arc::clone(&cancelled);
         thread::spawn(move || {
@@ -173,19 +218,24 @@ impl Orders {
                     // A send fails when the engine's thread is on its way out.
                     Ok(Order::Run(run, request)) => drop(sender.send((run, request))),
                     Ok(Order::Cancel(run)) => flag.store(run, Ordering::Release),
+                    Ok(Order::Parse(question)) => drop(ask.send(question)),
                     // The node is gone.
                     Err(_) => process::exit(0),
                 }
             }
         });
-        Self { runs, cancelled }
+        Self {
+            runs,
+            questions,
+            cancelled,
+        }
     }
 }
 
 /// Reports the steps of one run.
 struct Reporter<'a, W> {
     run: u64,
-    output: &'a mut W,
+    output: &'a Mutex<W>,
     cancelled: &'a AtomicU64,
 }
 
@@ -198,6 +248,7 @@ impl<W: Write> Monitor for Reporter<'_, W> {
             run: self.run,
             step,
         };
-        frame::write_report(self.output, &report).map_err(|error| EngineError::Fault(error.into()))
+        frame::write_report(&mut *lock(self.output), &report)
+            .map_err(|error| EngineError::Fault(error.into()))
     }
 }

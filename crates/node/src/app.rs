@@ -47,6 +47,8 @@ pub(crate) struct App {
     pub(crate) meter: Meter,
     /// Uploads that may be read at the same time.
     pub(crate) uploads: Semaphore,
+    /// Photos that are looked into beside a job: one at a time, as each takes a core.
+    pub(crate) checks: Arc<Semaphore>,
     /// Jobs between 202 and their result in the spool.
     pub(crate) jobs: TaskTracker,
     pub(crate) stopping: AtomicBool,
@@ -78,6 +80,7 @@ impl App {
             notices: Arc::new(Notices::new(client, &config)),
             meter: Meter::start(supervisor.clone()),
             uploads: Semaphore::new(config.limits.uploads),
+            checks: Arc::new(Semaphore::new(1)),
             jobs: TaskTracker::new(),
             stopping: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
@@ -105,7 +108,7 @@ impl App {
         }
     }
 
-    fn get_loaded(&self) -> Result<Description, Refusal> {
+    pub(crate) fn get_loaded(&self) -> Result<Description, Refusal> {
         match self.supervisor.state() {
             WorkerState::Loading => Err(Refusal::NotLoaded),
             WorkerState::Failed { reason } => Err(given_up(&reason)),

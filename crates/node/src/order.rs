@@ -3,7 +3,10 @@
 use axum::{body::Body, http::HeaderMap};
 use bytes::Bytes;
 use tryon_api::node::{ConfigFault, JobConfig, field};
-use tryon_core::task::{GarmentPhotoType, ModerationLevel, OutputFormat, Provider, Task};
+use tryon_core::{
+    category::Category,
+    task::{GarmentPhotoType, ModerationLevel, OutputFormat, Provider, Task},
+};
 use tryon_engine::{Description, Options, Request};
 use tryon_picture::{Growth, fit_long_side, fit_short_side};
 use url::Url;
@@ -99,6 +102,24 @@ pub(crate) async fn read_infer(
     };
     let config = read_loose_config(&mut form)?;
     Order::new(provider, config, form, description)
+}
+
+/// Reads the form of `POST /check`: the photo, and what it is to be dressed in.
+pub(crate) async fn read_check(
+    headers: &HeaderMap,
+    body: Body,
+    limits: &LimitsConfig,
+    description: &Description,
+) -> Result<(Category, Bytes), Refusal> {
+    let mut form = read_form(headers, body, limits, &[field::PROVIDER]).await?;
+    if let Some(name) = form.find_text(field::PROVIDER)? {
+        find_provider(&name, description)?;
+    }
+    let config = read_loose_config(&mut form)?;
+    Ok((
+        config.category.unwrap_or_default(),
+        form.take(field::PERSON)?,
+    ))
 }
 
 async fn read_form(

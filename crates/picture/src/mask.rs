@@ -73,6 +73,19 @@ impl Mask {
         ])
     }
 
+    /// The same rectangle in shares of the picture's sides: left, top, width and height.
+    pub fn frame(&self) -> Option<[f64; 4]> {
+        let [left, top, right, bottom] = self.bounds()?;
+        let across = |pixels: u32| f64::from(pixels) / f64::from(self.width);
+        let down = |pixels: u32| f64::from(pixels) / f64::from(self.height);
+        Some([
+            across(left),
+            down(top),
+            across(right - left),
+            down(bottom - top),
+        ])
+    }
+
     /// White inside, black outside.
     pub fn to_luma(&self) -> GrayImage {
         let pixels = self.data.iter().map(|&inside| u8::from(inside) * 255);

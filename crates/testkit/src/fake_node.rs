@@ -1,6 +1,7 @@
 //! A node without an engine, whose behaviour a test scripts.
 //!
 //! It listens on loopback and speaks a node's whole wire: `POST /tryon`, `DELETE /tryon/{id}`,
+//! `POST /check`,
 //! `/test`, `/health`, `/version`, `/gpu/status` and the result callback. Like a node it works on
 //! one job at a time and is busy meanwhile. What it does with a job that it is offered is the next
 //! [`Reaction`] of its script, or the one it has for everything else.
@@ -43,8 +44,8 @@ use tokio::{
 use tryon_api::{
     callback::AUTH_HEADER,
     node::{
-        Accepted, Busy, Detail, GpuStatus, Health, Readiness, StepCount, TestReport, VersionReport,
-        field,
+        Accepted, Busy, CheckReport, Detail, GpuStatus, Health, Readiness, StepCount, TestReport,
+        VersionReport, field,
     },
 };
 
@@ -226,6 +227,8 @@ struct State {
     dark: bool,
     /// The job it works on.
     current: Option<String>,
+    /// What it says that it would mask of any photo; `None` for one that knows no such question.
+    check: Option<CheckReport>,
     /// How far it says that it is with it, and how many milliseconds it expects to take.
     progress: Option<(StepCount, u64)>,
     offers: Vec<Offer>,
@@ -245,6 +248,7 @@ impl Default for State {
             token: None,
             dark: false,
             current: None,
+            check: None,
             progress: None,
             offers: Vec::new(),
             requests: Vec::new(),
@@ -322,6 +326,11 @@ impl FakeNode {
     pub fn set_progress(&self, step: u32, steps: u32, eta_ms: u64) {
         let progress = (StepCount { step, steps }, eta_ms);
         self.inner.update(|state| state.progress = Some(progress));
+    }
+
+    /// Says from now on that it would mask this of any photo.
+    pub fn set_check(&self, report: CheckReport) {
+        self.inner.update(|state| state.check = Some(report));
     }
 
     /// Wants this token from now on.
@@ -474,6 +483,7 @@ async fn answer(request: Request<Incoming>, inner: Arc<Inner>) -> Answer {
         (&Method::GET, "/gpu/status") if admitted => Ok(respond(200, &gpu_status(&inner, node_id))),
         (_, "/gpu/status") | (&Method::DELETE, _) => Ok(unauthorized()),
         (_, "/test") => Ok(respond(200, &test(&inner, node_id))),
+        (&Method::POST, "/check") if admitted => Ok(check(&inner)),
         (_, "/version") => Ok(respond(200, &version(&inner, node_id))),
         (_, "/health") => {
             let model_loaded = inner.lock().readiness == Readiness::Hot;
@@ -614,6 +624,13 @@ fn cancel(inner: &Inner, job_id: &str) -> Response<Full<Bytes>> {
     match cancelled {
         Some(_) => respond(202, &Accepted::cancelling(job_id)),
         None => respond(404, &Detail::new("no such job is running")),
+    }
+}
+
+fn check(inner: &Inner) -> Response<Full<Bytes>> {
+    match &inner.lock().check {
+        Some(report) => respond(200, report),
+        None => respond(404, &Detail::new("Not Found")),
     }
 }
 

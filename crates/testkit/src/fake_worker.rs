@@ -18,16 +18,31 @@
 //! | `panic` `fault:words` | fails as an engine may |
 //! | `oom` `refuse:pose`, `input` or `moderation` | says why there is no picture |
 //! | `print` | writes to standard output |
+//!
+//! Of a photo that is asked about, the category says what its parser does:
+//!
+//! | category | does |
+//! |---|---|
+//! | `tops` | finds the left half |
+//! | `bottoms` | finds nothing |
+//! | `one-pieces` | refuses the photo |
+//! | `eyewear` | panics |
+//! | `footwear` | nothing, for ever |
+//! | `headwear` | ends the process |
 
-use std::{ffi::OsString, path::Path, process, thread, time::Duration};
+use std::{ffi::OsString, path::Path, process, sync::Arc, thread, time::Duration};
 
-use image::{DynamicImage, RgbImage};
+use image::{DynamicImage, RgbImage, RgbaImage};
 use rustix::process::{Signal, getpid, kill_process};
-use tryon_core::task::{Provider, Task};
+use tryon_core::{
+    category::Category,
+    task::{Provider, Task},
+};
 use tryon_engine::{
-    Description, Engine, EngineError, Monitor, Output, Refusal, Request, Step,
+    Description, Engine, EngineError, Monitor, Output, Parser, Refusal, Request, Step,
     supervisor::WorkerCommand, worker,
 };
+use tryon_picture::Mask;
 
 /// The variable that makes the test binary a worker; its value chooses how loading goes.
 const VARIABLE: &str = "TRYON_FAKE_WORKER";
@@ -111,6 +126,27 @@ impl Engine for FakeEngine {
             monitor.step(Step { done, total })?;
         }
         Ok(dimmed(request))
+    }
+
+    fn parser(&self) -> Option<Arc<dyn Parser>> {
+        Some(Arc::new(FakeParser))
+    }
+}
+
+struct FakeParser;
+
+impl Parser for FakeParser {
+    fn parse(&self, photo: &RgbaImage, category: Category) -> Result<Option<Mask>, EngineError> {
+        match category {
+            Category::OnePieces => act("refuse:pose")?,
+            Category::Eyewear => act("panic")?,
+            Category::Footwear => act("hang")?,
+            Category::Headwear => act("kill")?,
+            _ => {}
+        }
+        let (width, height) = photo.dimensions();
+        let left = Mask::from_fn(width, height, |x, _| x < width / 2);
+        Ok((category != Category::Bottoms).then_some(left))
     }
 }
 

@@ -13,6 +13,7 @@ pub use status::{
 use utoipa::ToSchema;
 
 pub use crate::callback::AUTH_HEADER;
+use crate::{callback::ResultError, public::Rectangle};
 
 /// Names of the fields of `POST /tryon`, as they are on the wire.
 pub mod field {
@@ -104,6 +105,42 @@ pub struct InferForm {
     cfg: Option<String>,
     /// Replaces the built-in prompt of the task.
     prompt: Option<String>,
+}
+
+/// The form of `POST /check`, for documentation.
+#[derive(Debug, ToSchema)]
+#[expect(
+    dead_code,
+    reason = "describes a multipart form, which is not read by serde"
+)]
+pub struct CheckForm {
+    /// The photo of the person.
+    #[schema(value_type = String, format = Binary)]
+    masked_user_image: Vec<u8>,
+    /// The model that is asked for; the one that is loaded where absent.
+    #[schema(example = "preview")]
+    provider: Option<String>,
+    /// A `JobConfig` as JSON, of which `category` counts.
+    #[schema(example = "{\"category\": \"tops\"}")]
+    config: Option<String>,
+}
+
+/// What would be masked of a photo.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CheckReport {
+    /// The region; `null` where none would be, because the model finds out by itself what to change.
+    pub mask: Option<MaskReport>,
+    /// What a job with the photo would fail with.
+    pub error: Option<ResultError>,
+}
+
+/// A region of a photo.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MaskReport {
+    /// Its share of the photo's pixels, 0 to 1.
+    pub share: f64,
+    /// The rectangle around it.
+    pub region: Rectangle,
 }
 
 /// 202: the job will run, and its result will be sent to the result callback.

@@ -128,7 +128,7 @@ pub const CATEGORIES: [&str; DIRECT.len()] = {
 
 /// What the two fields mean together: the category, and the finer kind in the client's words
 /// where the category leaves it open.
-fn kind(
+pub(super) fn kind(
     category: Option<&Text<'_>>,
     subcategory: Option<&Text<'_>>,
 ) -> Result<(Category, Option<String>), RequestFault> {

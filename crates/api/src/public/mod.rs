@@ -43,8 +43,8 @@ mod webhook;
 pub use self::{
     answer::{CreditAnswer, Credits, ErrorBody, JobFailure, JobStatus, StatusAnswer, Submitted},
     check::{
-        CHECKED_FIELD, Check, CheckAnswer, CheckRequest, MarkedRegion, Prepared, Rectangle,
-        parse_check,
+        CHECKED_FIELD, Check, CheckAnswer, CheckRequest, CheckedRole, MaskedRegion, Masking,
+        Prepared, Rectangle, parse_check,
     },
     clothes::{CATEGORIES, ClothesRequest},
     erasure::{

@@ -53,7 +53,7 @@ fn what_is_between_gateways_and_nodes_is_as_it_is_described() {
     cluster.start_node(None);
     let [internal, node] = cluster.inner_urls();
     let token = "X-Internal-Auth: a-node-token-of-a-test";
-    assert_described(&node, token, &[], "Selected: 8/8");
+    assert_described(&node, token, &[], "Selected: 9/9");
     let token = "X-Internal-Auth: a-callback-token-of-a-test";
     assert_described(&internal, token, &[], "Selected: 5/5");
 }

@@ -2,7 +2,11 @@
 
 use std::time::SystemTime;
 
-use tryon_client::{Clothes, ErasureStatus, Error, OutputFormat, Paging, Picture, Status, Task};
+use tryon_api::node::{CheckReport, MaskReport};
+use tryon_client::{
+    Category, Clothes, ErasureStatus, Error, Masking, OutputFormat, Paging, Picture, Rectangle,
+    Status, Task,
+};
 use tryon_testkit::upload;
 
 use crate::stage::{CREDITS, Stage, clothes, soon};
@@ -125,4 +129,33 @@ async fn an_upload_is_sent_once_for_several_jobs() {
     assert!(error.to_string().contains("upload"), "{error}");
     let nothing = client.upload(b"GIF89a".to_vec()).await.unwrap_err();
     assert!(nothing.to_string().contains("GIF"), "{nothing}");
+}
+
+#[tokio::test]
+async fn a_picture_is_checked_before_there_is_a_job() {
+    let stage = Stage::start().await;
+    let client = stage.client();
+    let picture = Picture::from_bytes(&upload::png(48, 64)).unwrap();
+    let unknown = client.check_person(&picture, Category::Tops).await.unwrap();
+    assert!(unknown.usable);
+    assert_eq!(unknown.masking, Some(Masking::Unknown));
+    let region = Rectangle {
+        x: 0.25,
+        y: 0.5,
+        w: 0.5,
+        h: 0.25,
+    };
+    stage.node.set_check(CheckReport {
+        mask: Some(MaskReport { share: 0.1, region }),
+        error: None,
+    });
+    let person = client.check_person(&picture, Category::Tops).await.unwrap();
+    assert_eq!(person.masking, Some(Masking::Parsed));
+    assert_eq!(person.mask.unwrap().region, region);
+    let garment = client.check_garment(&picture).await.unwrap();
+    assert_eq!((garment.usable, garment.masking), (true, None));
+    let cut_off = upload::truncated(upload::noise(64, 64));
+    let cut_off = Picture::from_bytes(&cut_off).unwrap();
+    let unusable = client.check_garment(&cut_off).await.unwrap();
+    assert_eq!(unusable.failure.unwrap().name, "ImageLoadError");
 }

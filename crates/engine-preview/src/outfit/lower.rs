@@ -8,7 +8,7 @@ use crate::compose::{Canvas, Stack, mix_planes};
 use crate::fill;
 use crate::garment::LowerGarment;
 use crate::geometry::Side;
-use crate::plan::LowerPlan;
+use crate::plan::{LowerPlan, lower_rows};
 use crate::raster::blur::gaussian;
 use crate::raster::label::keep_largest;
 use crate::raster::morphology::{dilate, open};
@@ -39,7 +39,7 @@ pub(crate) fn dress_lower(
     garment: &LowerGarment,
     plan: &LowerPlan,
 ) -> RgbImage {
-    let old = old_bottoms(wearer, plan);
+    let old = old_bottoms(wearer, plan.waist_y, plan.hem_y, plan.ankle_y);
     let layers = warp_halves(stage, garment, plan);
     let references: Vec<&Layer> = layers.iter().collect();
     let Some(canvas) = stage.canvas(&references, &dilate(&old, 3)) else {
@@ -65,6 +65,13 @@ pub(crate) fn dress_lower(
     canvas.paint(&dressed, &touched)
 }
 
+/// The bottoms worn now that would be gone under such as reach the ankles.
+pub(crate) fn find_bottoms(wearer: &Wearer) -> Mask {
+    let (figure, waist) = (&wearer.body.figure, wearer.palette.waist);
+    let (waist_y, ankle_y) = lower_rows(&wearer.target, figure, waist);
+    old_bottoms(wearer, waist_y, ankle_y, ankle_y)
+}
+
 fn warp_halves(stage: &Stage<'_>, garment: &LowerGarment, plan: &LowerPlan) -> Vec<Layer> {
     let zoom = stage.zoom_for(garment.cutout.scale, 0.01);
     let half = |side: Side| {
@@ -78,11 +85,11 @@ fn warp_halves(stage: &Stage<'_>, garment: &LowerGarment, plan: &LowerPlan) -> V
 }
 
 /// The bottoms worn now: below the waistband, not skin, and never shoes or the floor.
-fn old_bottoms(wearer: &Wearer, plan: &LowerPlan) -> Mask {
+fn old_bottoms(wearer: &Wearer, waist_y: f64, hem_y: f64, ankle_y: f64) -> Mask {
     let (figure, palette, width) = (&wearer.body.figure, &wearer.palette, wearer.target.width);
-    let mut end = (plan.hem_y + 0.3 * width).min(plan.ankle_y + 0.06 * width);
-    if plan.hem_y > plan.ankle_y - 0.25 * width {
-        end = end.min(plan.hem_y);
+    let mut end = (hem_y + 0.3 * width).min(ankle_y + 0.06 * width);
+    if hem_y > ankle_y - 0.25 * width {
+        end = end.min(hem_y);
     }
     let old = Mask::from_fn(figure.width, figure.height, |x, y| {
         let (at, row) = ((x, y), y as f64);
@@ -90,11 +97,7 @@ fn old_bottoms(wearer: &Wearer, plan: &LowerPlan) -> Mask {
             .bottom_distance
             .as_ref()
             .is_none_or(|distance| distance[at] < 4.5);
-        figure[at]
-            && row > plan.waist_y
-            && row < end
-            && palette.skin_distance[at] > 1.1
-            && like_bottoms
+        figure[at] && row > waist_y && row < end && palette.skin_distance[at] > 1.1 && like_bottoms
     });
     keep_largest(&open(&old, 1), 0.05)
 }

@@ -8,7 +8,7 @@ mod sleeve;
 mod upper;
 mod wearer;
 
-pub(crate) use lower::dress_lower;
+pub(crate) use lower::{dress_lower, find_bottoms};
 pub(crate) use painted::{Scene, dress_painted};
 pub(crate) use upper::dress_upper;
 pub(crate) use wearer::Wearer;

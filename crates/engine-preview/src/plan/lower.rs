@@ -31,7 +31,7 @@ pub(crate) fn plan_lower(
     figure: &Mask,
     waist: Option<f64>,
 ) -> LowerPlan {
-    let waist_y = waist.unwrap_or_else(|| target.below(0.98));
+    let waist_y = waist_row(target, waist);
     let legs = Legs::find(target, figure, waist_y);
     let mut fitting = LowerFitting {
         landmarks: &garment.landmarks,
@@ -49,6 +49,16 @@ pub(crate) fn plan_lower(
         hem_y: fitting.hem_y,
         ankle_y: legs.ankle_y,
     }
+}
+
+/// The rows of the waistband and of the ankles; `waist` as for [`plan_lower`].
+pub(crate) fn lower_rows(target: &Target, figure: &Mask, waist: Option<f64>) -> (f64, f64) {
+    let waist_y = waist_row(target, waist);
+    (waist_y, Legs::find(target, figure, waist_y).ankle_y)
+}
+
+fn waist_row(target: &Target, seen: Option<f64>) -> f64 {
+    seen.unwrap_or_else(|| target.below(0.98))
 }
 
 /// The legs of a figure.

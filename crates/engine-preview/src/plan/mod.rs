@@ -7,7 +7,7 @@ mod sleeve;
 mod torso;
 mod upper;
 
-pub(crate) use lower::{LowerPlan, plan_lower};
+pub(crate) use lower::{LowerPlan, lower_rows, plan_lower};
 pub(crate) use upper::{Extent, Hem, UpperPlan, plan_upper};
 
 use crate::geometry::Point;

@@ -9,6 +9,7 @@
 )]
 
 mod metric;
+mod parse;
 mod progress;
 mod quality;
 mod refusal;

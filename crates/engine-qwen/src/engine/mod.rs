@@ -13,14 +13,14 @@ use tryon_engine::{
     Description, Engine, EngineError, Monitor, Options, Output, Refusal, Request, Step,
 };
 
-use self::config::fault;
+use self::{config::fault, person::Aside};
 pub use self::{
     config::{EngineConfig, Mode},
     device::{Device, UnknownDevice},
     load::load,
 };
 use crate::{
-    backend::Backend,
+    backend::{Backend, Cpu},
     error::{LoadError, RunError},
     image::dims,
     moderation::{Moderator, threshold},
@@ -43,6 +43,7 @@ pub struct QwenEngine<B: Backend> {
     config: EngineConfig,
     pipeline: Pipeline<B>,
     parser: Option<Parser<B>>,
+    aside: Option<Arc<Aside>>,
     moderator: Option<Moderator<B>>,
     prompts: Prompts,
     language: Language,
@@ -67,6 +68,7 @@ impl<B: Backend> QwenEngine<B> {
         let (prompts, language) = (config.prompts()?, config.language()?);
         let schedule = config.schedule()?;
         let parser = installed(&config.parser, |folder| Parser::open(&backend, folder))?;
+        let aside = installed(&config.parser, |folder| Parser::open(&Cpu, folder))?;
         let moderator = installed(&config.moderator, |folder| {
             Moderator::open(&backend, folder)
         })?;
@@ -74,6 +76,7 @@ impl<B: Backend> QwenEngine<B> {
         Ok(Self {
             pipeline: Pipeline::open_followed(backend, files, residency, follower)?,
             parser,
+            aside: aside.map(|parser| Arc::new(Aside(parser))),
             moderator,
             prompts,
             language,
@@ -171,6 +174,11 @@ impl<B: Backend> Engine for QwenEngine<B> {
             notice: (!notices.is_empty()).then(|| notices.join("; ")),
             default_steps: self.config.default_steps(),
         }
+    }
+
+    fn parser(&self) -> Option<Arc<dyn tryon_engine::Parser>> {
+        let aside = self.aside.clone()?;
+        Some(aside)
     }
 
     fn run(&mut self, request: &Request, monitor: &mut dyn Monitor) -> Result<Output, EngineError> {

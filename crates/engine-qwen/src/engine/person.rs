@@ -1,12 +1,18 @@
 //! The person as the model is shown them.
 
 use image::{Rgb, RgbImage, RgbaImage};
-use tryon_core::task::Task;
+use tryon_core::{category::Category, task::Task};
 use tryon_engine::{EngineError, Request};
 use tryon_picture::mask::{Mask, find_marked};
 
 use super::QwenEngine;
-use crate::{backend::Backend, error::RunError, mask, tap::Untapped};
+use crate::{
+    backend::{Backend, Cpu},
+    error::RunError,
+    mask,
+    parse::Parser,
+    tap::Untapped,
+};
 
 /// What the model was told that paint means.
 const GREEN: Rgb<u8> = Rgb([0, 255, 0]);
@@ -35,19 +41,45 @@ impl<B: Backend> QwenEngine<B> {
                 masked: false,
             });
         };
-        let parsing = parser.parse(self.pipeline.backend(), &picture, &mut Untapped);
-        let parsing = parsing.map_err(RunError::from)?;
-        Ok(match mask::cover(&parsing, request.options.category) {
-            // A guess at the place is no better than the category in the prompt.
-            Some(cover) if cover.confident => Person {
-                picture: mask::paint(&picture, &cover.mask),
+        let backend = self.pipeline.backend();
+        let found = find_region(parser, backend, &picture, request.options.category)?;
+        Ok(match found {
+            Some(region) => Person {
+                picture: mask::paint(&picture, &region),
                 masked: true,
             },
-            _ => Person {
+            None => Person {
                 picture,
                 masked: false,
             },
         })
+    }
+}
+
+/// The region that a garment of `category` goes into, where the parser is sure of one.
+fn find_region<B: Backend>(
+    parser: &Parser<B>,
+    backend: &B,
+    picture: &RgbImage,
+    category: Category,
+) -> Result<Option<Mask>, EngineError> {
+    let parsing = parser.parse(backend, picture, &mut Untapped);
+    let cover = mask::cover(&parsing.map_err(RunError::from)?, category);
+    // A guess at the place is no better than the category in the prompt.
+    Ok(cover
+        .filter(|cover| cover.confident)
+        .map(|cover| cover.mask))
+}
+
+/// The person parser for questions beside runs, which have the device to themselves.
+pub(super) struct Aside(pub(super) Parser<Cpu>);
+
+impl tryon_engine::Parser for Aside {
+    fn parse(&self, photo: &RgbaImage, category: Category) -> Result<Option<Mask>, EngineError> {
+        match find_marked(photo) {
+            Some((_, marked)) => Ok(Some(marked)),
+            None => find_region(&self.0, &Cpu, &painted(photo, None), category),
+        }
     }
 }
 

@@ -1,12 +1,19 @@
 //! The person parser and the moderator against the reference.
 
-use image::RgbImage;
+use std::{path::Path, sync::Arc};
+
+use image::{DynamicImage, RgbImage};
+use tryon_core::{category::Category, task::Provider};
+use tryon_engine::Engine as _;
 use tryon_engine_qwen::{
     backend::Cpu,
+    engine::{EngineConfig, Mode, QwenEngine},
     golden::{Golden, Recorder},
+    mask,
     moderation::Moderator,
     parse::Parser,
     tap::Untapped,
+    weights::Unfollowed,
 };
 
 use crate::golden;
@@ -62,4 +69,37 @@ fn a_checkpoint_of_another_family_is_refused_by_its_key() {
     let same = Moderator::open(&Cpu, &moderator).unwrap();
     let grey = RgbImage::from_pixel(9, 9, image::Rgb([127; 3]));
     assert!((0.0..=1.0).contains(&same.judge(&Cpu, &grey, &mut Untapped).unwrap()));
+}
+
+/// Which is told beside runs is what runs go by.
+#[test]
+fn an_engine_tells_what_its_parser_is_sure_of() {
+    let engine = |parser: &Path| {
+        let config = EngineConfig {
+            checkpoint: golden::path("checkpoint/tiny-2511"),
+            parser: parser.to_owned(),
+            ..EngineConfig::new(Provider::Qwen, Mode::Base, Path::new(""))
+        };
+        QwenEngine::load(Cpu, config, Arc::new(Unfollowed)).unwrap()
+    };
+    let folder = golden::path("checkpoint/parser");
+    let photo = picture(&golden::open("parser"));
+    let parsing = Parser::open(&Cpu, &folder).unwrap();
+    let parsing = parsing.parse(&Cpu, &photo, &mut Untapped).unwrap();
+    let parser = engine(&folder).parser().unwrap();
+    let rgba = DynamicImage::from(photo).into_rgba8();
+    let mut sure = 0;
+    for category in [
+        Category::Auto,
+        Category::Tops,
+        Category::Bottoms,
+        Category::OnePieces,
+    ] {
+        let cover = mask::cover(&parsing, category).filter(|cover| cover.confident);
+        sure += usize::from(cover.is_some());
+        let told = parser.parse(&rgba, category).unwrap();
+        assert_eq!(told, cover.map(|cover| cover.mask), "{category:?}");
+    }
+    assert!(sure > 0, "the fixture shows no garment");
+    assert!(engine(Path::new("nowhere")).parser().is_none());
 }

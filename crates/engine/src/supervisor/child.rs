@@ -17,7 +17,11 @@ use super::{
     config::WorkerCommand,
     keeper::{Event, Message},
 };
-use crate::{engine::Request, frame, worker::PREAMBLE};
+use crate::{
+    engine::Request,
+    frame::{self, Question},
+    worker::PREAMBLE,
+};
 
 /// Lines of standard error that are kept as a worker's last words.
 const LAST_WORDS: usize = 8;
@@ -29,6 +33,7 @@ const LONGEST_LINE: usize = 300;
 enum Order {
     Run(u64, Box<Request>),
     Cancel(u64),
+    Parse(Question),
 }
 
 /// A worker process.
@@ -89,6 +94,11 @@ impl Worker {
     /// Asks for a run to be stopped.
     pub(super) fn cancel(&self, run: u64) {
         let _ = self.orders.send(Order::Cancel(run));
+    }
+
+    /// Asks what would be masked.
+    pub(super) fn ask(&self, question: Question) {
+        let _ = self.orders.send(Order::Parse(question));
     }
 
     /// Ends the process without asking, and whatever it started: a helper that outlived it would
@@ -177,6 +187,7 @@ fn write_orders(stdin: ChildStdin) -> mpsc::Sender<Order> {
             let written = match order {
                 Order::Run(run, request) => frame::write_run(&mut stdin, run, &request),
                 Order::Cancel(run) => frame::write_cancel(&mut stdin, run),
+                Order::Parse(question) => frame::write_question(&mut stdin, &question),
             };
             if written.is_err() {
                 // The worker is gone; the end of its output says so.

@@ -1,6 +1,7 @@
 //! The supervisor's thread.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
@@ -9,7 +10,7 @@ use super::{
     child::Worker,
     config::SupervisorConfig,
     history::{History, Phase, Verdict},
-    run::{OnEnd, OnStep, Run, RunError},
+    run::{Inquiry, OnAnswer, OnEnd, OnStep, Run, RunError},
     state::{Shared, WorkerState},
 };
 use crate::{
@@ -24,10 +25,14 @@ const LAST_MOMENTS: Duration = Duration::from_millis(300);
 /// How long a shutdown waits for a worker that was killed: freeing a device's memory takes a while.
 const BURIAL: Duration = Duration::from_secs(10);
 
+/// Why nothing can be asked of a worker that died or was told to go.
+const GONE: &str = "the worker is gone";
+
 /// What the supervisor's thread is told.
 pub(super) enum Message {
     Run(Run),
     Cancel(u64),
+    Ask(Inquiry),
     Restart,
     /// End, and drop this when done.
     Shutdown(mpsc::Sender<()>),
@@ -70,6 +75,8 @@ pub(super) struct Keeper {
     worker: Option<Worker>,
     generation: u64,
     current: Option<Current>,
+    /// Who asked the worker what.
+    questions: HashMap<u64, OnAnswer>,
     sentence: Option<Sentence>,
     /// What the worker said of its end, before it came.
     confession: Option<String>,
@@ -97,6 +104,7 @@ impl Keeper {
             worker: None,
             generation: 0,
             current: None,
+            questions: HashMap::new(),
             sentence: None,
             confession: None,
             loaded: false,
@@ -111,6 +119,7 @@ impl Keeper {
             match self.next_message() {
                 Some(Message::Run(run)) => self.start_run(run),
                 Some(Message::Cancel(id)) => self.cancel(id),
+                Some(Message::Ask(inquiry)) => self.ask(inquiry),
                 Some(Message::Restart) => self.restart(),
                 Some(Message::Worker(generation, event)) if generation == self.generation => {
                     self.on_event(event);
@@ -163,15 +172,36 @@ impl Keeper {
             on_step,
             on_end,
         });
-        let usable = self.loaded && self.sentence.is_none();
-        match self.worker.as_ref().filter(|_| usable) {
+        match self.find_usable() {
             Some(worker) => {
                 worker.run(id, request);
                 self.alarm = Some(Instant::now() + self.config.job_timeout);
             }
             // It died or was told to go after the caller was let in.
             None => self.end_run(Err(RunError::Crashed {
-                reason: "the worker is gone".into(),
+                reason: GONE.into(),
+            })),
+        }
+    }
+
+    fn find_usable(&self) -> Option<&Worker> {
+        let usable = self.loaded && self.sentence.is_none();
+        self.worker.as_ref().filter(|_| usable)
+    }
+
+    fn ask(&mut self, inquiry: Inquiry) {
+        let Inquiry {
+            question,
+            on_answer,
+        } = inquiry;
+        let id = question.id;
+        match self.find_usable() {
+            Some(worker) => {
+                worker.ask(question);
+                self.questions.insert(id, on_answer);
+            }
+            None => on_answer(Err(RunError::Crashed {
+                reason: GONE.into(),
             })),
         }
     }
@@ -195,6 +225,11 @@ impl Keeper {
                 }
             }
             Event::Report(Report::Finished(id, output)) => self.finish_run(id, Ok(output)),
+            Event::Report(Report::Parsed(id, answer)) => {
+                if let Some(on_answer) = self.questions.remove(&id) {
+                    on_answer(answer.map_err(RunError::from));
+                }
+            }
             // The worker ends after either; its output ends next.
             Event::Report(
                 Report::LoadFailed(reason) | Report::Stopped(_, Stop::Fault { reason }),
@@ -240,6 +275,14 @@ impl Keeper {
         }
     }
 
+    fn end_questions(&mut self, reason: &str) {
+        for (_, on_answer) in self.questions.drain() {
+            on_answer(Err(RunError::Crashed {
+                reason: reason.into(),
+            }));
+        }
+    }
+
     fn on_alarm(&mut self) {
         self.alarm = None;
         if self.worker.is_none() {
@@ -281,6 +324,7 @@ impl Keeper {
         self.shared.set_state(&WorkerState::Loading);
         let epitaph = worker.epitaph(LAST_MOMENTS);
         let reason = self.confession.take().unwrap_or(epitaph);
+        self.end_questions(&reason);
         self.tell_end(reason);
     }
 
@@ -346,6 +390,7 @@ impl Keeper {
             worker.epitaph(BURIAL);
         }
         self.shared.set_pid(None);
+        self.end_questions(&reason);
         self.end_run(Err(RunError::Crashed { reason }));
     }
 }

@@ -20,17 +20,23 @@ use std::{
     thread,
 };
 
+use image::RgbaImage;
+use tryon_core::category::Category;
+
 pub use self::{
     config::{SupervisorConfig, WorkerCommand},
-    run::{OnEnd, OnStep, RunError, RunHandle, Unavailable},
+    run::{OnAnswer, OnEnd, OnStep, RunError, RunHandle, Unavailable},
     state::WorkerState,
 };
 use self::{
     keeper::{Keeper, Message},
-    run::Run,
+    run::{Inquiry, Run},
     state::Shared,
 };
-use crate::engine::{Description, Request};
+use crate::{
+    engine::{Description, Request},
+    frame::Question,
+};
 
 /// Keeps a worker alive. Clones share it.
 #[derive(Debug, Clone)]
@@ -42,7 +48,7 @@ pub struct Supervisor {
 struct Inner {
     shared: Arc<Shared>,
     messages: mpsc::Sender<Message>,
-    next_run: AtomicU64,
+    next_id: AtomicU64,
 }
 
 impl Supervisor {
@@ -58,7 +64,7 @@ impl Supervisor {
         let inner = Inner {
             shared,
             messages,
-            next_run: AtomicU64::new(1),
+            next_id: AtomicU64::new(1),
         };
         Self {
             inner: Arc::new(inner),
@@ -103,19 +109,43 @@ impl Supervisor {
         on_end: OnEnd,
     ) -> Result<RunHandle, Unavailable> {
         self.inner.shared.occupy()?;
-        let id = self.inner.next_run.fetch_add(1, Ordering::Relaxed);
+        let id = self.next_id();
         let run = Run {
             id,
             request: Box::new(request),
             on_step,
             on_end,
         };
-        if self.inner.messages.send(Message::Run(run)).is_err() {
-            return Err(Unavailable::Failed {
-                reason: "the worker was shut down".to_owned(),
-            });
-        }
+        let sent = self.inner.messages.send(Message::Run(run));
+        sent.map_err(|_| shut_down())?;
         Ok(RunHandle::new(id, self.inner.messages.clone()))
+    }
+
+    /// Asks what of a photo, upright, a garment of `category` would have masked. It does not wait
+    /// for a run, nor a run for it. `on_answer` is called exactly once, or never when the parser
+    /// does not come to an end.
+    pub fn ask(
+        &self,
+        photo: RgbaImage,
+        category: Category,
+        on_answer: OnAnswer,
+    ) -> Result<(), Unavailable> {
+        self.inner.shared.check_ready()?;
+        let question = Question {
+            id: self.next_id(),
+            category,
+            photo,
+        };
+        let inquiry = Inquiry {
+            question,
+            on_answer,
+        };
+        let sent = self.inner.messages.send(Message::Ask(inquiry));
+        sent.map_err(|_| shut_down())
+    }
+
+    fn next_id(&self) -> u64 {
+        self.inner.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Ends the present worker, if any, and starts another at once, also after it was given up.
@@ -131,6 +161,12 @@ impl Supervisor {
             // The keeper drops its end when it is done.
             let _ = wait.recv();
         }
+    }
+}
+
+fn shut_down() -> Unavailable {
+    Unavailable::Failed {
+        reason: "the worker was shut down".to_owned(),
     }
 }
 

@@ -1,11 +1,11 @@
-//! One run, as its caller sees it.
+//! One run, or one question, as its caller sees it.
 
 use std::{sync::mpsc, time::Duration};
 
 use super::keeper::Message;
 use crate::{
-    engine::{Output, Refusal, Request, Step},
-    frame::Stop,
+    engine::{Masked, Output, Refusal, Request, Step},
+    frame::{Question, Stop},
 };
 
 /// Called at each step of a run.
@@ -13,6 +13,9 @@ pub type OnStep = Box<dyn FnMut(Step) + Send>;
 
 /// Called when a run has ended.
 pub type OnEnd = Box<dyn FnOnce(Result<Output, RunError>) + Send>;
+
+/// Called when a question was answered.
+pub type OnAnswer = Box<dyn FnOnce(Result<Option<Masked>, RunError>) + Send>;
 
 /// Why a run was not started.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,6 +85,12 @@ pub(super) struct Run {
     pub(super) request: Box<Request>,
     pub(super) on_step: OnStep,
     pub(super) on_end: OnEnd,
+}
+
+/// A question to be asked.
+pub(super) struct Inquiry {
+    pub(super) question: Question,
+    pub(super) on_answer: OnAnswer,
 }
 
 /// A run under way.

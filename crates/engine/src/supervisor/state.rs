@@ -41,6 +41,18 @@ struct Visible {
     busy: bool,
 }
 
+impl Visible {
+    fn check_ready(&self) -> Result<(), Unavailable> {
+        match &self.state {
+            WorkerState::Loading => Err(Unavailable::Loading),
+            WorkerState::Failed { reason } => Err(Unavailable::Failed {
+                reason: reason.clone(),
+            }),
+            WorkerState::Ready => Ok(()),
+        }
+    }
+}
+
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")
@@ -90,17 +102,17 @@ impl Shared {
     /// Takes the worker for one run.
     pub(super) fn occupy(&self) -> Result<(), Unavailable> {
         let mut visible = self.lock();
-        match &visible.state {
-            WorkerState::Loading => Err(Unavailable::Loading),
-            WorkerState::Failed { reason } => Err(Unavailable::Failed {
-                reason: reason.clone(),
-            }),
-            WorkerState::Ready if visible.busy => Err(Unavailable::Busy),
-            WorkerState::Ready => {
-                visible.busy = true;
-                Ok(())
-            }
+        visible.check_ready()?;
+        if visible.busy {
+            return Err(Unavailable::Busy);
         }
+        visible.busy = true;
+        Ok(())
+    }
+
+    /// Whether the worker has an engine, busy or not.
+    pub(super) fn check_ready(&self) -> Result<(), Unavailable> {
+        self.lock().check_ready()
     }
 
     pub(super) fn vacate(&self) {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test states what it expects")]
 
+mod question;
 mod supervisor;
 mod trouble;
 

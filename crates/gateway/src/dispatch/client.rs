@@ -5,13 +5,16 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode, header};
 use reqwest::{Client, RequestBuilder, Response, multipart::Form, redirect::Policy};
 use serde::de::DeserializeOwned;
-use tryon_api::node::{AUTH_HEADER, GpuStatus, TestReport, VersionReport};
+use tryon_api::node::{AUTH_HEADER, CheckReport, GpuStatus, TestReport, VersionReport};
 use tryon_core::{id::AttemptId, secret::Secret, task::Provider};
 
 use crate::{config::NodeConfig, follow::Steps, tls};
 
 /// How long a question may take. A node answers them in milliseconds whatever its device does.
 const QUESTION: Duration = Duration::from_secs(5);
+
+/// How long a node is given to look into a photo, which takes seconds where its cores are busy.
+const PARSING: Duration = Duration::from_secs(15);
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -185,11 +188,26 @@ impl NodeClient {
             .map(drop)
     }
 
+    /// What of a photo it would mask; `None` when it does not say, for example because it is busy
+    /// with other photos or does not know the question.
+    pub(super) async fn check(&self, form: Form) -> reqwest::Result<Option<CheckReport>> {
+        let request = self.http.post(self.address("check")).timeout(PARSING);
+        let request = request.headers(tryon_trace::headers()).multipart(form);
+        self.read(request).await.map(|(_, report)| report)
+    }
+
     async fn ask<T: DeserializeOwned>(
         &self,
         path: &str,
     ) -> reqwest::Result<(StatusCode, Option<T>)> {
         let request = self.http.get(self.address(path)).timeout(QUESTION);
+        self.read(request).await
+    }
+
+    async fn read<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+    ) -> reqwest::Result<(StatusCode, Option<T>)> {
         let mut response = self.signed(request).send().await?;
         let status = response.status();
         let text = read_start(&mut response).await?;

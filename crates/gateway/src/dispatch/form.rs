@@ -67,9 +67,13 @@ fn part(picture: Blob, name: &'static str) -> Part {
         .expect("BUG: `image/png` is a media type")
 }
 
-/// The `config` field. Keys without a value are left out: not every node takes a `null` for that.
 fn write_config(assignment: &Assignment) -> String {
-    let value = serde_json::to_value(config(assignment));
+    to_text(&config(assignment))
+}
+
+/// The `config` field. Keys without a value are left out: not every node takes a `null` for that.
+pub(super) fn to_text(config: &JobConfig) -> String {
+    let value = serde_json::to_value(config);
     let mut value = value.expect("BUG: a config is numbers and texts");
     if let Value::Object(keys) = &mut value {
         keys.retain(|_, value| !value.is_null());

@@ -7,6 +7,7 @@
 //! runs out, and the sweep asks the node.
 
 mod breaker;
+mod check;
 mod client;
 mod fleet;
 mod form;
@@ -22,6 +23,7 @@ use tryon_store::{Assignment, StoreError, Work};
 use tryon_trace::{Kind, Span, TraceContext};
 
 pub(crate) use self::{
+    check::find_mask,
     fleet::{Fleet, specs},
     outcome::{Outcomes, log_end},
 };

@@ -5,6 +5,7 @@
 
 mod bucket;
 mod callback;
+mod check;
 mod contract;
 mod credit;
 mod dashboard;

@@ -1,22 +1,19 @@
-//! Pictures ahead of jobs: kept for a while, used where they lie, and looked at for nothing.
+//! Pictures ahead of jobs: kept for a while, and used where they lie.
 
 use std::time::Duration;
 
-use image::{Rgba, RgbaImage};
 use reqwest::multipart::{Form, Part};
-use serde_json::{Value, json};
+use serde_json::json;
 use tryon_api::node::field;
 use tryon_blob::Folder;
 use tryon_core::{error::JobErrorCode, time::Seconds};
-use tryon_picture::{Limits, decode, encode_png};
-use tryon_testkit::{
-    fake_node::{Outcome, Reaction},
-    upload,
-};
+use tryon_picture::{Limits, decode};
+use tryon_testkit::{fake_node::Reaction, upload};
 
 use crate::{
+    check::check,
     host::Host,
-    stage::{Answer, Customer, GENEROUS, TestApp, clothes, data_url, result, wait},
+    stage::{Answer, Customer, GENEROUS, TestApp, clothes, result, wait},
 };
 
 /// Uploads a file as it is.
@@ -36,12 +33,6 @@ async fn uploaded(app: &TestApp, file: Vec<u8>) -> String {
 async fn erase(app: &TestApp, who: &Customer, url: &str) -> u16 {
     let request = app.http.delete(url).bearer_auth(&who.key);
     Answer::to(request).await.status
-}
-
-async fn check(app: &TestApp, body: Value) -> Value {
-    let answer = app.post("/check", &body).await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    answer.body
 }
 
 #[tokio::test]
@@ -199,100 +190,4 @@ async fn an_account_has_so_many_uploads_at_once() {
         .advance(app.config.jobs.upload_retention.duration() + Duration::from_mins(1));
     let fourth = send(&app, &app.owner, upload::png(48, 64)).await;
     assert_eq!(fourth.status, 201, "{}", fourth.text);
-}
-
-#[tokio::test]
-async fn a_picture_is_looked_at_for_nothing() {
-    let app = TestApp::start().await;
-    let turned = check(&app, json!({"image": data_url(&upload::rotated(300, 200))})).await;
-    assert_eq!(
-        (&turned["usable"], &turned["error"]),
-        (&json!(true), &Value::Null)
-    );
-    let found = &turned["picture"];
-    assert_eq!(
-        [
-            &found["format"],
-            &found["width"],
-            &found["height"],
-            &found["orientation"]
-        ],
-        [&json!("jpeg"), &json!(200), &json!(300), &json!(6)]
-    );
-    let large = json!({"image": data_url(&upload::png(2048, 1024)), "mode": "performance"});
-    let prepared = json!({"provider": "preview", "width": 768, "height": 384});
-    assert_eq!(check(&app, large).await["prepared"], prepared);
-    let url = uploaded(&app, upload::png(48, 64)).await;
-    let ahead = check(&app, json!({"image": url, "task": "tattoo"})).await;
-    assert_eq!(ahead["picture"]["height"], 64, "{ahead}");
-    assert_eq!(app.balance(&app.owner).await.available(), 100);
-    app.wait_until_inputs_are_gone().await;
-}
-
-#[tokio::test]
-async fn what_is_marked_in_a_picture_is_told() {
-    let app = TestApp::start().await;
-    let marked = |marked: Rgba<u8>, inside: fn(u32, u32) -> bool| {
-        let picture = RgbaImage::from_fn(200, 400, |x, y| {
-            if inside(x, y) {
-                marked
-            } else {
-                Rgba([90, 120, 150, 255])
-            }
-        });
-        json!({"image": data_url(&encode_png(&picture, &[]).unwrap())})
-    };
-    let chest = |x: u32, y: u32| (50..150).contains(&x) && (100..200).contains(&y);
-    let around = |x: u32, y: u32| !((50..150).contains(&x) && y >= 100);
-    for (paint, by) in [([0, 255, 0, 255], "paint"), ([7, 7, 7, 0], "cut-out")] {
-        let answer = check(&app, marked(Rgba(paint), chest)).await;
-        let mask = json!({"by": by, "share": 0.125,
-            "region": {"x": 0.25, "y": 0.25, "w": 0.5, "h": 0.25}});
-        assert_eq!(answer["mask"], mask, "{answer}");
-        // A backdrop is not a region to be dressed.
-        let answer = check(&app, marked(Rgba(paint), around)).await;
-        assert_eq!(answer["mask"], Value::Null, "{answer}");
-    }
-}
-
-#[tokio::test]
-async fn a_check_says_what_a_job_would_fail_with() {
-    let app = TestApp::start().await;
-    app.node.otherwise(Reaction::Report(Outcome::error(
-        JobErrorCode::ProcessingError,
-        "it is not to come this far",
-        false,
-    )));
-    for file in [
-        b"GIF89a\x01\0\x01\0\0\0\0;".to_vec(),
-        upload::truncated(upload::noise(64, 64)),
-        upload::animated(),
-    ] {
-        let checked = check(&app, json!({"image": data_url(&file)})).await;
-        assert_eq!(
-            (&checked["usable"], &checked["prepared"]),
-            (&json!(false), &Value::Null)
-        );
-        let job = app.submit(json!({"model_image": data_url(&file)})).await;
-        let (name, message) = app.wait_for_failure(job).await;
-        assert_eq!(checked["error"]["name"], name);
-        let told = checked["error"]["message"].as_str().unwrap();
-        assert_eq!(told.replace("`image`", "`model_image`"), message);
-    }
-    let private = check(&app, json!({"image": "http://169.254.169.254/latest"})).await;
-    assert_eq!(private["error"]["name"], "ImageLoadError");
-    for (body, field) in [
-        (json!({}), "`image`"),
-        (json!({"image": 7}), "`image`"),
-        (json!({"image": "x"}), "`image`"),
-        (json!({"image": data_url(b"x"), "task": "shoes"}), "`task`"),
-        (json!({"image": data_url(b"x"), "mode": "best"}), "`mode`"),
-        (
-            json!({"image": data_url(b"x"), "task": "hairstyle"}),
-            "`hairstyle`",
-        ),
-    ] {
-        let told = app.post("/check", &body).await.refusal(400, "BadRequest");
-        assert!(told.contains(field), "{told}");
-    }
 }

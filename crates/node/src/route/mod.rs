@@ -1,6 +1,7 @@
 //! The routes.
 
 mod cancel;
+mod check;
 mod infer;
 mod metrics;
 mod openapi;
@@ -29,6 +30,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/tryon", traced(post(tryon::create_tryon)))
         .route("/tryon/{job_id}", traced(delete(cancel::cancel_tryon)))
         .route("/infer", traced(post(infer::create_picture)))
+        .route("/check", traced(post(check::check_photo)))
         .route("/gpu/status", get(status::get_gpu_status))
         .route_layer(from_fn_with_state(Arc::clone(&app), auth::require_token));
     let open = Router::new()

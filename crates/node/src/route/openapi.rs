@@ -18,7 +18,7 @@ use utoipa::{
     },
 };
 
-use super::{cancel, infer, metrics, status, tryon};
+use super::{cancel, check, infer, metrics, status, tryon};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -32,6 +32,7 @@ use super::{cancel, infer, metrics, status, tryon};
         tryon::create_tryon,
         cancel::cancel_tryon,
         infer::create_picture,
+        check::check_photo,
         status::get_gpu_status,
         status::get_health,
         status::get_test,

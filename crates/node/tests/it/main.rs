@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test states what it expects")]
 
 mod bad_input;
+mod check;
 mod contract;
 mod crash;
 mod early_answer;

@@ -1,0 +1,109 @@
+//! What of a photo would be masked is told beside the runs.
+
+use std::{
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use image::RgbaImage;
+use tryon_core::category::Category;
+use tryon_engine::{
+    Masked, Refusal,
+    supervisor::{RunError, Supervisor, SupervisorConfig, Unavailable},
+};
+use tryon_testkit::fake_worker;
+
+use crate::supervisor::{PATIENCE, ready, request, run};
+
+type Answer = Result<Option<Masked>, RunError>;
+
+fn start() -> Supervisor {
+    let supervisor = Supervisor::start(SupervisorConfig::new(fake_worker::command()));
+    ready(&supervisor);
+    supervisor
+}
+
+fn ask(supervisor: &Supervisor, category: Category) -> mpsc::Receiver<Answer> {
+    let (tell, told) = mpsc::channel();
+    let on_answer = Box::new(move |answer| drop(tell.send(answer)));
+    supervisor
+        .ask(RgbaImage::new(40, 20), category, on_answer)
+        .expect("the worker is ready");
+    told
+}
+
+fn answer(supervisor: &Supervisor, category: Category) -> Answer {
+    let told = ask(supervisor, category);
+    told.recv_timeout(PATIENCE).expect("a question is answered")
+}
+
+/// The left half.
+const FOUND: Masked = Masked {
+    share: 0.5,
+    frame: [0.0, 0.0, 0.5, 1.0],
+};
+
+#[test]
+fn a_region_nothing_or_why_not() {
+    let supervisor = start();
+    assert_eq!(answer(&supervisor, Category::Tops), Ok(Some(FOUND)));
+    assert_eq!(answer(&supervisor, Category::Bottoms), Ok(None));
+    assert_eq!(
+        answer(&supervisor, Category::OnePieces),
+        Err(RunError::Refused {
+            refusal: Refusal::Pose,
+            message: "refused: pose".to_owned()
+        })
+    );
+}
+
+#[test]
+fn a_question_is_answered_while_a_run_goes_on_and_does_not_end_it() {
+    let supervisor = start();
+    let ended = run(&supervisor, request("step-sleep:400"));
+    for category in [Category::Tops, Category::Eyewear] {
+        let told = answer(&supervisor, category);
+        match category {
+            Category::Tops => assert_eq!(told, Ok(Some(FOUND))),
+            _ => assert!(
+                matches!(&told, Err(RunError::Crashed { reason }) if reason.contains("panicked")),
+                "{told:?}"
+            ),
+        }
+        assert!(supervisor.is_busy(), "{category:?} waited for the run");
+    }
+    ended.recv_timeout(PATIENCE).unwrap().unwrap();
+}
+
+#[test]
+fn a_worker_that_dies_leaves_no_question_open() {
+    let supervisor = start();
+    let open = ask(&supervisor, Category::Footwear);
+    supervisor.restart();
+    let told = open.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(told, Err(RunError::Crashed { .. })), "{told:?}");
+    ready(&supervisor);
+    let told = answer(&supervisor, Category::Headwear);
+    assert!(
+        matches!(&told, Err(RunError::Crashed { reason }) if reason.contains("signal 9")),
+        "{told:?}"
+    );
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline && ask_again(&supervisor).is_err() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(answer(&supervisor, Category::Tops), Ok(Some(FOUND)));
+}
+
+fn ask_again(supervisor: &Supervisor) -> Result<(), Unavailable> {
+    let nobody = Box::new(|_| {});
+    supervisor.ask(RgbaImage::new(1, 1), Category::Tops, nobody)
+}
+
+#[test]
+fn a_worker_that_loads_is_not_asked() {
+    let command = fake_worker::command_with("load-sleep:60000");
+    let supervisor = Supervisor::start(SupervisorConfig::new(command));
+    assert_eq!(ask_again(&supervisor), Err(Unavailable::Loading));
+}
