@@ -22,5 +22,6 @@ pub mod limit;
 pub mod name;
 pub mod scope;
 pub mod secret;
+pub mod stage;
 pub mod task;
 pub mod time;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use image::RgbImage;
 use tryon_core::category::Category;
 use tryon_core::task::{Provider, Task};
-use tryon_engine::{Description, Engine, EngineError, Monitor, Output, Parser, Request, Step};
+use tryon_engine::{
+    Description, Engine, EngineError, Monitor, Output, Parser, Request, Stage, Step,
+};
 
 use crate::body::{PaintedBody, Target, analyse_painted};
 use crate::confidence::{self, Confidence};
@@ -13,7 +15,7 @@ use crate::error::PreviewError;
 use crate::garment::{Cutout, LowerGarment, LowerLandmarks, Source, UpperGarment};
 use crate::input::{Garment, Person};
 use crate::kind::tell_category;
-use crate::outfit::{Scene, Stage, Wearer, dress_lower, dress_painted, dress_upper};
+use crate::outfit::{self, Scene, Wearer, dress_lower, dress_painted, dress_upper};
 use crate::parse::PhotoParser;
 use crate::plan::{Extent, Hem, plan_lower, plan_upper};
 use crate::raster::plane::{Color, Mask};
@@ -45,6 +47,7 @@ impl Engine for PreviewEngine {
             backend: "cpu".into(),
             notice: Some(NOTICE.into()),
             default_steps: STEPS,
+            stages: vec![Stage::ReadGarment, Stage::ReadPerson, Stage::Dress],
         }
     }
 
@@ -63,7 +66,7 @@ impl Engine for PreviewEngine {
     }
 }
 
-/// Tells the monitor of every stage that ends.
+/// Tells the monitor of every stage that begins, and of its end as a step.
 struct Progress<'a> {
     monitor: &'a mut dyn Monitor,
     done: u32,
@@ -76,6 +79,10 @@ impl Progress<'_> {
             done: self.done,
             total: STEPS,
         })
+    }
+
+    fn stage(&mut self, stage: Stage) {
+        self.monitor.stage(stage);
     }
 }
 
@@ -133,8 +140,10 @@ fn tattoo(request: &Request, progress: &mut Progress<'_>) -> Result<Preview, Eng
     let region = request.options.region.ok_or(PreviewError::NoRegion)?;
     let region = region.validate().map_err(PreviewError::from)?;
     progress.step()?;
+    progress.stage(Stage::ReadPerson);
     let person = Person::read(&request.person)?;
     progress.step()?;
+    progress.stage(Stage::Dress);
     let picture = ink(&person.photo, design, region).map_err(PreviewError::from)?;
     progress.step()?;
     Ok(Preview {
@@ -149,15 +158,18 @@ fn dress(request: &Request, progress: &mut Progress<'_>) -> Result<Preview, Engi
     let category = request.options.category;
     check_category(category)?;
     let picture = request.garment.as_ref().ok_or(PreviewError::NoGarment)?;
+    progress.stage(Stage::ReadGarment);
     let person = Person::read(&request.person)?;
     let longest = person.photo.width().max(person.photo.height());
     let garment = Clothes::read(&Garment::read(picture, longest), category)?;
     progress.step()?;
+    progress.stage(Stage::ReadPerson);
     let seed = request.options.seed;
     match (&garment, &person.mask) {
         (Clothes::Upper(garment, extent), Some(mask)) => {
             let fitted = PaintedFitting::measure(&person, mask)?;
             progress.step()?;
+            progress.stage(Stage::Dress);
             let picture = fitted.dress(&person, garment, *extent, seed);
             progress.step()?;
             Ok(fitted.preview(&person, picture, kind(*extent)))
@@ -165,6 +177,7 @@ fn dress(request: &Request, progress: &mut Progress<'_>) -> Result<Preview, Engi
         (Clothes::Upper(garment, extent), None) => {
             let fitted = Fitting::measure(&person, *extent == Extent::WholeBody)?;
             progress.step()?;
+            progress.stage(Stage::Dress);
             let picture = fitted.dress_upper(&person, garment, *extent, seed);
             progress.step()?;
             Ok(fitted.preview(&person, picture, kind(*extent)))
@@ -173,6 +186,7 @@ fn dress(request: &Request, progress: &mut Progress<'_>) -> Result<Preview, Engi
         (Clothes::Lower(garment), None) => {
             let fitted = Fitting::measure(&person, false)?;
             progress.step()?;
+            progress.stage(Stage::Dress);
             let picture = fitted.dress_lower(&person, garment, seed);
             progress.step()?;
             Ok(fitted.preview(&person, picture, Category::Bottoms.as_str()))
@@ -258,8 +272,8 @@ impl Fitting {
         Ok(Self { wearer, confidence })
     }
 
-    fn stage<'a>(&self, person: &'a Person, seed: u64) -> Stage<'a> {
-        Stage {
+    fn stage<'a>(&self, person: &'a Person, seed: u64) -> outfit::Stage<'a> {
+        outfit::Stage {
             photo: &person.photo,
             small: person.small(),
             zoom: 1.0 / person.scale(),
@@ -333,7 +347,7 @@ impl<'a> PaintedFitting<'a> {
         extent: Extent,
         seed: u64,
     ) -> RgbImage {
-        let stage = Stage {
+        let stage = outfit::Stage {
             photo: &person.photo,
             small: person.small(),
             zoom: 1.0 / person.scale(),

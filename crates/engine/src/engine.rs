@@ -6,6 +6,7 @@ use image::{RgbImage, RgbaImage};
 use serde::{Deserialize, Serialize};
 use tryon_core::{
     category::Category,
+    stage::Stage,
     task::{GarmentPhotoType, Haircut, ModerationLevel, OutputFormat, Provider, Region, Task},
 };
 use tryon_picture::{Mask, PictureError, encode_jpeg, encode_png};
@@ -18,7 +19,8 @@ pub trait Engine: Send {
     /// Runs one request.
     ///
     /// The engine calls [`Monitor::step`] at each step boundary and returns
-    /// [`EngineError::Cancelled`] as soon as it says so. The same request gives the same bytes on
+    /// [`EngineError::Cancelled`] as soon as it says so. It calls [`Monitor::stage`] as each of its
+    /// [`Description::stages`] begins. The same request gives the same bytes on
     /// the same device.
     fn run(&mut self, request: &Request, monitor: &mut dyn Monitor) -> Result<Output, EngineError>;
 
@@ -91,6 +93,8 @@ pub struct Description {
     pub notice: Option<String>,
     /// Steps that a request takes where it names no number.
     pub default_steps: u32,
+    /// The stages that its runs may have, each once.
+    pub stages: Vec<Stage>,
 }
 
 /// One picture to make.
@@ -203,6 +207,11 @@ pub struct Step {
 pub trait Monitor {
     /// Takes note that a step ended. [`EngineError::Cancelled`] asks the engine to stop.
     fn step(&mut self, step: Step) -> Result<(), EngineError>;
+
+    /// Takes note that a stage begins, and that the one before is over: what was computed in it is
+    /// there, and not merely asked of the device. A stage may come more than once, and one that is
+    /// told of twice in a row goes on.
+    fn stage(&mut self, _stage: Stage) {}
 }
 
 /// Why a request cannot be served although the engine is well.

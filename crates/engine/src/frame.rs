@@ -9,7 +9,10 @@ use image::{RgbImage, RgbaImage};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tryon_core::{category::Category, task::Provider};
 
-use crate::engine::{Description, Masked, Options, Output, Refusal, Request, Step};
+use crate::{
+    engine::{Description, Masked, Options, Output, Refusal, Request, Step},
+    stage::StageTime,
+};
 
 /// The longest header. A prompt is its only part without a limit of its own.
 const MAX_HEADER: u32 = 1 << 20;
@@ -55,9 +58,14 @@ pub(crate) enum FromWorker {
         run: u64,
         size: Size,
         metadata: Vec<(String, String)>,
+        stages: Vec<StageTime>,
     },
     /// A run ended without one.
-    Stopped { run: u64, stop: Stop },
+    Stopped {
+        run: u64,
+        stop: Stop,
+        stages: Vec<StageTime>,
+    },
     /// What of a photo would be masked, or why that cannot be told.
     Parsed {
         question: u64,
@@ -224,7 +232,12 @@ pub(crate) fn write_report(to: &mut impl Write, report: &FromWorker) -> io::Resu
 }
 
 /// Writes the picture that ends a run.
-pub(crate) fn write_output(to: &mut impl Write, run: u64, output: Output) -> io::Result<()> {
+pub(crate) fn write_output(
+    to: &mut impl Write,
+    run: u64,
+    output: Output,
+    stages: Vec<StageTime>,
+) -> io::Result<()> {
     let size = output.picture.dimensions();
     write_header(
         to,
@@ -232,6 +245,7 @@ pub(crate) fn write_output(to: &mut impl Write, run: u64, output: Output) -> io:
             run,
             size,
             metadata: output.metadata,
+            stages,
         },
     )?;
     to.write_all(output.picture.as_raw())?;
@@ -243,8 +257,8 @@ pub(crate) enum Report {
     Ready(Description),
     LoadFailed(String),
     Stepped(u64, Step),
-    Finished(u64, Output),
-    Stopped(u64, Stop),
+    Finished(u64, Output, Vec<StageTime>),
+    Stopped(u64, Stop, Vec<StageTime>),
     Parsed(u64, Result<Option<Masked>, Stop>),
 }
 
@@ -254,17 +268,18 @@ pub(crate) fn read_report(from: &mut impl Read) -> io::Result<Report> {
         FromWorker::Ready { description } => Report::Ready(description),
         FromWorker::LoadFailed { reason } => Report::LoadFailed(reason),
         FromWorker::Stepped { run, step } => Report::Stepped(run, step),
-        FromWorker::Stopped { run, stop } => Report::Stopped(run, stop),
+        FromWorker::Stopped { run, stop, stages } => Report::Stopped(run, stop, stages),
         FromWorker::Parsed { question, answer } => Report::Parsed(question, answer),
         FromWorker::Finished {
             run,
             size,
             metadata,
+            stages,
         } => {
             let pixels = read_pixels(from, size, 3)?;
             let picture = RgbImage::from_raw(size.0, size.1, pixels)
                 .expect("BUG: as many bytes as the size needs");
-            Report::Finished(run, Output { picture, metadata })
+            Report::Finished(run, Output { picture, metadata }, stages)
         }
     })
 }

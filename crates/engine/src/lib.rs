@@ -16,6 +16,7 @@
 
 pub mod engine;
 mod frame;
+mod stage;
 pub mod supervisor;
 pub mod worker;
 
@@ -23,3 +24,5 @@ pub use engine::{
     Description, Engine, EngineError, Load, Masked, Monitor, Options, Output, Parser, Refusal,
     Request, Step,
 };
+pub use stage::StageTime;
+pub use tryon_core::stage::Stage;

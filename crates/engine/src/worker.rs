@@ -19,10 +19,12 @@ use std::{
 };
 
 use rustix::process::{Resource, Rlimit, setrlimit};
+use tryon_core::stage::Stage;
 
 use crate::{
     engine::{EngineError, Load, Masked, Monitor, Output, Parser, Request, Step},
     frame::{self, FromWorker, Order, Question, Stop},
+    stage::{StageTime, Stopwatch},
 };
 
 /// Tells the protocol from whatever the process printed before it began.
@@ -103,11 +105,13 @@ fn serve_on(
             run,
             output: &output,
             cancelled: &orders.cancelled,
+            stopwatch: Stopwatch::start(),
         };
         let result = guarded(|| engine.run(&request, &mut monitor));
+        let stages = monitor.stopwatch.stop();
         // The pixels of the request are not needed while the result is written.
         drop(request);
-        report(&mut *lock(&output), run, result)?;
+        report(&mut *lock(&output), run, result, stages)?;
     }
     Ok(())
 }
@@ -148,9 +152,10 @@ fn report(
     output: &mut impl Write,
     run: u64,
     result: Result<Output, EngineError>,
+    stages: Vec<StageTime>,
 ) -> io::Result<()> {
     let stop = match result {
-        Ok(picture) => return frame::write_output(output, run, picture),
+        Ok(picture) => return frame::write_output(output, run, picture, stages),
         Err(error) => Stop::from(error),
     };
     // What state an engine is in that failed is anybody's guess.
@@ -158,7 +163,7 @@ fn report(
         Stop::Fault { reason } => Some(io::Error::other(reason.clone())),
         _ => None,
     };
-    frame::write_report(output, &FromWorker::Stopped { run, stop })?;
+    frame::write_report(output, &FromWorker::Stopped { run, stop, stages })?;
     fault.map_or(Ok(()), Err)
 }
 
@@ -232,11 +237,13 @@ impl Orders {
     }
 }
 
-/// Reports the steps of one run.
+/// Reports the steps of one run as they end, and keeps the time of its stages for its end: a
+/// report of each would hold up the engine.
 struct Reporter<'a, W> {
     run: u64,
     output: &'a Mutex<W>,
     cancelled: &'a AtomicU64,
+    stopwatch: Stopwatch,
 }
 
 impl<W: Write> Monitor for Reporter<'_, W> {
@@ -250,5 +257,9 @@ impl<W: Write> Monitor for Reporter<'_, W> {
         };
         frame::write_report(&mut *lock(self.output), &report)
             .map_err(|error| EngineError::Fault(error.into()))
+    }
+
+    fn stage(&mut self, stage: Stage) {
+        self.stopwatch.begin(stage);
     }
 }

@@ -143,6 +143,7 @@ impl App {
     /// What the metrics show of this moment.
     pub(crate) fn moment(&self) -> Moment {
         Moment {
+            engine: self.supervisor.description(),
             hot: self.is_hot(),
             busy: self.slot.find_occupied().is_some(),
             waiting_results: self.spool.waiting_results(),

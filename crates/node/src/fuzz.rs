@@ -67,5 +67,6 @@ fn description() -> Description {
         backend: String::new(),
         notice: None,
         default_steps: 1,
+        stages: Vec::new(),
     }
 }

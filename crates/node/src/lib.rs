@@ -17,7 +17,7 @@
 //! | `slot`, `pace`, `run`, `ending` | one job at a time, how long it takes, how it ends |
 //! | `spool`, `delivery`, `recent` | results that survive, their deliveries, jobs that are known |
 //! | `registration` | gateways know that it is there |
-//! | `notice`, `metric`, `gpu` | hints to others, figures |
+//! | `notice`, `metric`, `stage`, `gpu` | hints to others, figures |
 //! | `failpoint` | where tests end the process, with the feature `failpoints` |
 //!
 //! The engine is in a process of its own, behind a
@@ -69,6 +69,7 @@ mod run;
 mod server;
 mod slot;
 mod spool;
+mod stage;
 mod upload;
 
 pub use config::NodeConfig;

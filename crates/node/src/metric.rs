@@ -19,8 +19,9 @@ use prometheus_client::{
 };
 use tryon_api::node::{GpuReport, MetricsSummary};
 use tryon_core::error::JobErrorCode;
+use tryon_engine::Description;
 
-use crate::{gpu::list_figures, refusal::Refusal};
+use crate::{gpu::list_figures, refusal::Refusal, stage::Stages};
 
 /// What becomes of an offer of a result.
 const OFFERS: [&str; 3] = ["received", "failed", "given_up"];
@@ -47,6 +48,8 @@ struct SpanLabels {
 
 /// What is true at the moment the metrics are read.
 pub(crate) struct Moment {
+    /// The engine, once it was loaded.
+    pub(crate) engine: Option<Description>,
     pub(crate) hot: bool,
     pub(crate) busy: bool,
     pub(crate) waiting_results: u64,
@@ -59,6 +62,7 @@ pub(crate) struct Metrics {
     pictures: Counter,
     errors: Family<ErrorLabels, Counter>,
     latency: Histogram,
+    pub(crate) stages: Stages,
     /// The sum of the latencies, which the histogram does not tell.
     total_micros: AtomicU64,
     refusals: Family<RefusalLabels, Counter>,
@@ -81,6 +85,7 @@ impl Metrics {
             pictures: Counter::default(),
             errors: Family::default(),
             latency,
+            stages: Stages::new(),
             total_micros: AtomicU64::new(0),
             refusals: Family::default(),
             deliveries: Family::default(),
@@ -120,6 +125,7 @@ impl Metrics {
         let text = "Duration of inferences that gave a picture";
         let latency = self.latency.clone();
         registry.register_with_unit("vton_inference_latency", text, Unit::Seconds, latency);
+        self.stages.register(registry);
         let text = "Requests that were refused";
         registry.register("tryon_node_refusals", text, self.refusals.clone());
         let text = "Offers of results to their receiver";
@@ -217,6 +223,9 @@ impl Metrics {
 
     /// All of it in the format of `OpenMetrics`.
     pub(crate) fn expose(&self, moment: &Moment, gpu: Option<&GpuReport>) -> String {
+        if let Some(engine) = &moment.engine {
+            self.stages.begin(engine);
+        }
         set(&self.hot, u64::from(moment.hot));
         set(&self.busy, u64::from(moment.busy));
         set(&self.waiting_results, moment.waiting_results);
@@ -296,6 +305,7 @@ mod tests {
     use super::*;
 
     const IDLE: Moment = Moment {
+        engine: None,
         hot: true,
         busy: false,
         waiting_results: 0,

@@ -13,7 +13,10 @@ use tokio::{sync::oneshot, task::spawn_blocking};
 use tracing::Instrument;
 use tryon_api::{callback::ResultError, node::Accepted};
 use tryon_core::task::OutputFormat;
-use tryon_engine::{Output, Request, Step, supervisor::RunError};
+use tryon_engine::{
+    Output, Request, StageTime, Step,
+    supervisor::{RunEnd, RunError},
+};
 use tryon_trace::{Kind, Span, TraceContext, Traced as _};
 
 use crate::{
@@ -64,14 +67,16 @@ fn begin_span(request: &Request) -> Span {
     span
 }
 
-/// Before the first one the inputs were encoded, and after the last one the picture is decoded: steps
-/// are what an engine tells.
 fn note_step(span: &Span, step: Step) {
     let (done, total) = (i64::from(step.done), i64::from(step.total));
     span.event("step", [("tryon.step", done), ("tryon.steps", total)]);
 }
 
-fn end_span(span: &Span, result: &Result<Output, RunError>) {
+/// Of its stages a node hears when they are over.
+fn end_span(span: &Span, result: &Result<Output, RunError>, stages: &[StageTime]) {
+    for it in stages {
+        span.part(it.stage.as_str(), it.began, it.took);
+    }
     if let Err(error) = result {
         span.fail(ending::to_error(error).error_name.as_str());
     }
@@ -170,6 +175,7 @@ impl App {
         occupant.begin(request.options.steps);
         let span = Arc::new(begin_span(&request));
         let (watcher, stepping) = (occupant.clone(), Arc::clone(&span));
+        let (metrics, provider) = (Arc::clone(&self.metrics), request.provider);
         let on_step = Box::new(move |step| {
             note_step(&stepping, step);
             watcher.step(step);
@@ -178,9 +184,12 @@ impl App {
             }
         });
         let (tell_end, ended) = oneshot::channel();
-        let on_end = Box::new(move |result: Result<Output, RunError>| {
+        let on_end = Box::new(move |RunEnd { result, stages }| {
             let took = permit.release(result.is_ok());
-            end_span(&span, &result);
+            end_span(&span, &result, &stages);
+            if result.is_ok() {
+                metrics.stages.count(provider, &stages);
+            }
             // Nobody waits for a run whose client is gone.
             let _ = tell_end.send(Ended { result, took });
         });

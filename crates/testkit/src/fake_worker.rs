@@ -7,7 +7,8 @@
 //! tryon_testkit::fake_worker!();
 //! ```
 //!
-//! and then start a supervisor with [`command`]. A prompt is words joined by `,`, done in turn:
+//! and then start a supervisor with [`command`]. A prompt is words joined by `,`, done in turn, all but
+//! `step-sleep` in the stage [`Stage::EncodeInputs`]:
 //!
 //! | word | does |
 //! |---|---|
@@ -39,7 +40,7 @@ use tryon_core::{
     task::{Provider, Task},
 };
 use tryon_engine::{
-    Description, Engine, EngineError, Monitor, Output, Parser, Refusal, Request, Step,
+    Description, Engine, EngineError, Monitor, Output, Parser, Refusal, Request, Stage, Step,
     supervisor::WorkerCommand, worker,
 };
 use tryon_picture::Mask;
@@ -110,14 +111,17 @@ impl Engine for FakeEngine {
             backend: "cpu".to_owned(),
             notice: Some("a test double".to_owned()),
             default_steps: 2,
+            stages: vec![Stage::EncodeInputs, Stage::Denoise, Stage::DecodeLatents],
         }
     }
 
     fn run(&mut self, request: &Request, monitor: &mut dyn Monitor) -> Result<Output, EngineError> {
+        monitor.stage(Stage::EncodeInputs);
         let prompt = request.options.prompt.as_deref().unwrap_or_default();
         for word in prompt.split(',').filter(|word| !word.is_empty()) {
             act(word)?;
         }
+        monitor.stage(Stage::Denoise);
         let total = request.options.steps;
         for done in 1..=total {
             if let Some(millis) = word_value(prompt, "step-sleep") {
@@ -125,6 +129,7 @@ impl Engine for FakeEngine {
             }
             monitor.step(Step { done, total })?;
         }
+        monitor.stage(Stage::DecodeLatents);
         Ok(dimmed(request))
     }
 

@@ -1,12 +1,15 @@
 //! Spans, and what runs in them.
 
-use std::{borrow::Cow, time::SystemTime};
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
 
 use futures::future::Either;
 use opentelemetry::{
     Context, KeyValue, Value,
     context::{FutureExt as _, WithContext},
-    trace::{SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer as _},
+    trace::{Span as _, SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer as _},
 };
 
 use crate::{TRACER, TraceContext};
@@ -65,6 +68,18 @@ impl Span {
         kind: Kind,
     ) -> Self {
         Self::begin(name.into(), kind, Some(began), || root(parent))
+    }
+
+    /// Tells of a part of it that is over, and took so long from `began` on.
+    pub fn part(&self, name: impl Into<Cow<'static, str>>, began: SystemTime, took: Duration) {
+        let (Some(context), Some(tracer)) = (&self.0, TRACER.get()) else {
+            return;
+        };
+        let builder = SpanBuilder::from_name(name)
+            .with_kind(SpanKind::Internal)
+            .with_start_time(began);
+        let mut part = tracer.build_with_context(builder, context);
+        part.end_with_timestamp(began + took);
     }
 
     fn begin(

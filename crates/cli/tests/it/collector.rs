@@ -28,6 +28,8 @@ pub(crate) struct Span {
     pub(crate) parent: String,
     pub(crate) kind: proto::span::SpanKind,
     pub(crate) failed: bool,
+    /// When it began, in nanoseconds since the epoch, and how long it took.
+    pub(crate) began: u64,
     pub(crate) nanos: u64,
     /// Values as text.
     pub(crate) attributes: BTreeMap<String, String>,
@@ -149,6 +151,7 @@ fn read_span(service: &str, span: &proto::Span) -> Span {
         parent: hex::encode(&span.parent_span_id),
         kind: span.kind(),
         failed: span.status.as_ref().is_some_and(|it| it.code() == failed),
+        began: span.start_time_unix_nano,
         nanos: span.end_time_unix_nano - span.start_time_unix_nano,
         attributes: texts(&span.attributes),
         events: span

@@ -28,7 +28,7 @@ const CLIENT: &str = "b7ad6b7169203331";
 const COLLECTOR_KEY: &str = "a-key-of-the-collector";
 
 /// What every job of one picture is made of: each span, whose it is, and what it follows.
-const CHAIN: [(&str, &str, &str); 13] = [
+const CHAIN: [(&str, &str, &str); 16] = [
     ("POST /api/v1/tryon/clothes", "tryon-gateway", ""),
     ("submit", "tryon-gateway", "POST /api/v1/tryon/clothes"),
     ("prepare", "tryon-gateway", "submit"),
@@ -37,6 +37,9 @@ const CHAIN: [(&str, &str, &str); 13] = [
     ("dispatch", "tryon-gateway", "submit"),
     ("POST /tryon", "tryon-node", "dispatch"),
     ("inference", "tryon-node", "POST /tryon"),
+    ("read-garment", "tryon-node", "inference"),
+    ("read-person", "tryon-node", "inference"),
+    ("dress", "tryon-node", "inference"),
     ("encode", "tryon-node", "POST /tryon"),
     ("spool", "tryon-node", "POST /tryon"),
     ("deliver", "tryon-node", "POST /tryon"),
@@ -97,6 +100,21 @@ fn assert_chain(spans: &[Span]) {
                 None => assert_eq!((span.parent.as_str(), after), (CLIENT, ""), "{span:#?}"),
             }
         }
+    }
+}
+
+/// The stages of the inference, in this order, are in it, and each begins where the one before ends.
+#[track_caller]
+fn assert_stages(spans: &[Span], order: &[&str]) {
+    let inference = named(spans, "inference")[0];
+    let (mut from, end) = (inference.began, inference.began + inference.nanos);
+    for (index, name) in order.iter().enumerate() {
+        let stage = named(spans, name)[0];
+        assert_eq!(stage.parent, inference.id, "{stage:#?}");
+        let follows = stage.began == from || (index == 0 && stage.began > from);
+        assert!(follows, "{stage:#?} of {inference:#?}");
+        from = stage.began + stage.nanos;
+        assert!(from <= end, "{stage:#?} of {inference:#?}");
     }
 }
 
@@ -185,6 +203,7 @@ fn a_job_is_one_trace_through_both_processes_and_tells_no_secret() {
         ("step", &at["tryon.steps"]),
         "{steps}"
     );
+    assert_stages(&own, &["read-garment", "read-person", "dress"]);
     assert_eq!(only("settle").attributes["tryon.outcome"], "delivered");
     assert_eq!(
         only("webhook").attributes["http.response.status_code"],

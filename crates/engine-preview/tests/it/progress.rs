@@ -1,14 +1,20 @@
-//! Steps are reported as they end, and a cancelled run stops at the next.
+//! Steps are reported as they end and stages as they begin, and a cancelled run stops at the next step.
 
-use tryon_engine::{Engine, EngineError, Monitor, Request, Step};
+use tryon_core::task;
+use tryon_engine::{Engine, EngineError, Monitor, Request, Stage, Step};
 use tryon_engine_preview::PreviewEngine;
 use tryon_testkit::drawing::{Cloth, Garment, Person, Region, draw_garment, draw_person, paint};
 
-use crate::scene::{clothes, rgba};
+use crate::{
+    scene::{clothes, rgba},
+    tattoo,
+};
 
-/// Notes the steps and cancels at one of them.
+/// Notes steps and stages, and cancels at one of the steps.
+#[derive(Default)]
 struct Watch {
     steps: Vec<Step>,
+    stages: Vec<Stage>,
     cancel_at: Option<u32>,
 }
 
@@ -19,6 +25,10 @@ impl Monitor for Watch {
             return Err(EngineError::Cancelled);
         }
         Ok(())
+    }
+
+    fn stage(&mut self, stage: Stage) {
+        self.stages.push(stage);
     }
 }
 
@@ -39,10 +49,7 @@ fn requests() -> Vec<Request> {
 fn steps_count_up_to_the_total() {
     let total = PreviewEngine::new().describe().default_steps;
     for request in requests() {
-        let mut watch = Watch {
-            steps: Vec::new(),
-            cancel_at: None,
-        };
+        let mut watch = Watch::default();
         PreviewEngine::new().run(&request, &mut watch).unwrap();
         let expected: Vec<Step> = (1..=total).map(|done| Step { done, total }).collect();
         assert_eq!(watch.steps, expected);
@@ -55,12 +62,38 @@ fn a_cancelled_run_stops_at_that_step() {
     for request in requests() {
         for cancel_at in 1..=total {
             let mut watch = Watch {
-                steps: Vec::new(),
                 cancel_at: Some(cancel_at),
+                ..Watch::default()
             };
             let stopped = PreviewEngine::new().run(&request, &mut watch).unwrap_err();
             assert!(matches!(stopped, EngineError::Cancelled));
             assert_eq!(watch.steps.len(), cancel_at as usize);
+            assert_eq!(watch.stages.len(), cancel_at as usize);
         }
     }
+}
+
+#[test]
+fn each_stage_is_told_of_as_it_begins() {
+    let order = PreviewEngine::new().describe().stages;
+    assert_eq!(order, [Stage::ReadGarment, Stage::ReadPerson, Stage::Dress]);
+    for request in requests() {
+        let mut watch = Watch::default();
+        PreviewEngine::new().run(&request, &mut watch).unwrap();
+        assert_eq!(watch.stages, order);
+    }
+}
+
+#[test]
+fn of_a_tattoo_no_garment_is_read() {
+    let region = task::Region {
+        x: 0.4,
+        y: 0.4,
+        w: 0.2,
+        h: 0.2,
+    };
+    let request = tattoo::request(rgba(&draw_person(&Person::default())), region);
+    let mut watch = Watch::default();
+    PreviewEngine::new().run(&request, &mut watch).unwrap();
+    assert_eq!(watch.stages, [Stage::ReadPerson, Stage::Dress]);
 }

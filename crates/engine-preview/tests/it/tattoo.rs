@@ -8,7 +8,7 @@ use tryon_testkit::drawing::{Person, draw_person, draw_tattoo};
 use crate::metric::{Area, changed, mean};
 use crate::scene::{options, rgba, run};
 
-fn request(person: RgbaImage, region: Region) -> Request {
+pub(crate) fn request(person: RgbaImage, region: Region) -> Request {
     let mut options = options(Task::Tattoo);
     options.region = Some(region);
     Request {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use image::RgbImage;
 use tryon_core::task::{ModerationLevel, Provider, Task};
 use tryon_engine::{
-    Description, Engine, EngineError, Monitor, Options, Output, Refusal, Request, Step,
+    Description, Engine, EngineError, Monitor, Options, Output, Refusal, Request, Stage, Step,
 };
 
 use self::{config::fault, person::Aside};
@@ -111,11 +111,12 @@ impl<B: Backend> QwenEngine<B> {
         &self,
         what: &str,
         picture: &RgbImage,
-        level: ModerationLevel,
+        (level, monitor): (ModerationLevel, &mut dyn Monitor),
     ) -> Result<(), EngineError> {
         let (Some(moderator), Some(threshold)) = (&self.moderator, threshold(level)) else {
             return Ok(());
         };
+        monitor.stage(Stage::Moderate);
         let backend = self.pipeline.backend();
         let likelihood = moderator.judge(backend, picture, &mut Untapped);
         if likelihood.map_err(RunError::from)? < threshold {
@@ -135,6 +136,16 @@ impl<B: Backend> QwenEngine<B> {
             text("tryon:steps", options.steps.to_string()),
             text("tryon:schedule", schedule.to_string()),
         ]
+    }
+
+    /// Those that its runs may have, with what is installed and what stays in memory.
+    fn stages(&self) -> Vec<Stage> {
+        let moderate = self.moderator.is_some().then_some(Stage::Moderate);
+        let loads = self.pipeline.residency() != Residency::Whole;
+        let load = loads.then_some(Stage::Load);
+        let always = [Stage::EncodeInputs, Stage::Denoise, Stage::DecodeLatents];
+        let before = [Some(Stage::ReadPerson), moderate, load];
+        before.into_iter().flatten().chain(always).collect()
     }
 
     /// The checkpoint's folder and how it is used, such as `qwen-image-edit-2511 fp8`.
@@ -173,6 +184,7 @@ impl<B: Backend> Engine for QwenEngine<B> {
             backend: self.pipeline.backend().name().to_owned(),
             notice: (!notices.is_empty()).then(|| notices.join("; ")),
             default_steps: self.config.default_steps(),
+            stages: self.stages(),
         }
     }
 
@@ -184,6 +196,7 @@ impl<B: Backend> Engine for QwenEngine<B> {
     fn run(&mut self, request: &Request, monitor: &mut dyn Monitor) -> Result<Output, EngineError> {
         let options = &request.options;
         check(request)?;
+        monitor.stage(Stage::ReadPerson);
         let person = self.person(request)?;
         let garment = request.garment.as_ref().map(person::flatten);
         let moderated = [
@@ -192,7 +205,7 @@ impl<B: Backend> Engine for QwenEngine<B> {
         ];
         for (what, picture) in moderated {
             if let Some(picture) = picture {
-                self.moderate(what, picture, options.moderation)?;
+                self.moderate(what, picture, (options.moderation, monitor))?;
             }
         }
         let (width, height) = match options.size {
@@ -220,7 +233,7 @@ impl<B: Backend> Engine for QwenEngine<B> {
         };
         let mut progress = Progress { monitor, done: 0 };
         let picture = self.pipeline.run(&job, &mut progress, &mut Untapped)?;
-        self.moderate("the result", &picture, options.moderation)?;
+        self.moderate("the result", &picture, (options.moderation, monitor))?;
         Ok(Output {
             metadata: self.metadata(options, self.schedule),
             picture,
@@ -273,5 +286,9 @@ impl Watch for Progress<'_> {
             EngineError::Cancelled => RunError::Cancelled,
             error => RunError::Monitor(error),
         })
+    }
+
+    fn stage(&mut self, stage: Stage) {
+        self.monitor.stage(stage);
     }
 }

@@ -35,7 +35,7 @@ impl<B: Backend> Pipeline<B> {
         Ok(())
     }
 
-    fn has(&self, part: Part) -> bool {
+    pub(super) fn has(&self, part: Part) -> bool {
         match part {
             Part::Encoder => self.encoder.is_some(),
             Part::Transformer => self.transformer.is_some(),

@@ -3,9 +3,9 @@
 //! diffusers 0.42.1, `pipelines/qwenimage/pipeline_qwenimage_edit_plus.py`, with positions on three
 //! axes as the model was trained with (the published pipeline drops them with transformers 5).
 //!
-//! A run has three stages: the text encoder reads the prompt and looks at the references, the
-//! autoencoder turns them into latents, the transformer denoises and the autoencoder shows the
-//! result. In a model that is not resident as a whole each part is freed before the next is loaded.
+//! The text encoder reads the prompt and looks at the references, the autoencoder turns them into
+//! latents, the transformer denoises and the autoencoder shows the result. In a model that is not
+//! resident as a whole each part is freed before the next is loaded.
 
 mod files;
 mod job;
@@ -16,6 +16,7 @@ mod stage;
 use std::sync::Arc;
 
 use image::RgbImage;
+use tryon_engine::Stage;
 
 pub use self::{
     files::{Adapter, ModelFiles},
@@ -43,6 +44,9 @@ use crate::{
 pub trait Watch {
     /// Takes note that another of `total` pieces of work is done. An error ends the run.
     fn advance(&mut self, total: usize) -> Result<(), RunError>;
+
+    /// Takes note that a stage begins, as a [`Monitor`](tryon_engine::Monitor) does.
+    fn stage(&mut self, _stage: Stage) {}
 }
 
 /// A model that makes pictures.
@@ -58,7 +62,7 @@ pub struct Pipeline<B: Backend> {
 }
 
 /// Pieces of work besides the steps: the prompt, the references, the result.
-const STAGES: usize = 3;
+const PIECES: usize = 3;
 
 impl<B: Backend> Pipeline<B> {
     /// Opens a model: its configuration and the header of every file are checked, and it is
@@ -126,12 +130,13 @@ impl<B: Backend> Pipeline<B> {
         tap: &mut dyn Tap<B>,
     ) -> Result<RgbImage, RunError> {
         job.check(self.multiple())?;
-        let total = job.steps + STAGES;
+        let total = job.steps + PIECES;
+        watch.stage(Stage::EncodeInputs);
         let references = self.prepare(job, tap)?;
-        let encoded = self.encode_prompts(job, &references, tap)?;
+        let encoded = self.encode_prompts(job, &references, (watch, tap))?;
         watch.advance(total)?;
         let pictures: Vec<RgbImage> = references.into_iter().map(|it| it.vae).collect();
-        let latents = self.encode_pictures(&pictures, tap)?;
+        let latents = self.encode_pictures(&pictures, (watch, tap))?;
         watch.advance(total)?;
         let grids = self.grids(job, &pictures);
         let inputs = stage::Denoised {
@@ -140,7 +145,7 @@ impl<B: Backend> Pipeline<B> {
             references: &latents,
         };
         let latents = self.denoise(job, &inputs, (total, watch), tap)?;
-        let picture = self.decode(job, &latents, tap)?;
+        let picture = self.decode(job, &latents, (watch, tap))?;
         watch.advance(total)?;
         Ok(picture)
     }
@@ -201,11 +206,11 @@ impl<B: Backend> Pipeline<B> {
         &mut self,
         job: &Job<'_>,
         latents: &[f32],
-        tap: &mut dyn Tap<B>,
+        (watch, tap): (&mut dyn Watch, &mut dyn Tap<B>),
     ) -> Result<RgbImage, RunError> {
+        self.begin(Stage::DecodeLatents, Part::Vae, watch)?;
         let size = self.latent_size(job.width, job.height);
         let latents = size.unpack(latents);
-        self.load(&[Part::Vae])?;
         let vae = self.vae.as_ref().expect("BUG: the autoencoder was loaded");
         if !tap.is_on() {
             return Ok(vae.decode_to_image(&self.backend, &latents, size)?);

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use image::RgbImage;
+use tryon_engine::Stage;
 
 use super::{
     Backend, ComputeError, Condition, Grid, Inputs, Job, Part, Pipeline, Reference, RunError, Tap,
@@ -32,13 +33,30 @@ pub(super) struct Denoised<'a, B: Backend> {
 }
 
 impl<B: Backend> Pipeline<B> {
+    /// Begins a stage with the part of the model that does it. Where that is not there it is loaded
+    /// first, which is a stage of its own; what a device still computes of the stage before, because
+    /// nobody waited for it, is told as a part of that.
+    pub(super) fn begin(
+        &mut self,
+        stage: Stage,
+        part: Part,
+        watch: &mut dyn Watch,
+    ) -> Result<(), RunError> {
+        if !self.has(part) {
+            watch.stage(Stage::Load);
+            self.load(&[part])?;
+        }
+        watch.stage(stage);
+        Ok(())
+    }
+
     pub(super) fn encode_prompts(
         &mut self,
         job: &Job<'_>,
         references: &[Reference],
-        tap: &mut dyn Tap<B>,
+        (watch, tap): (&mut dyn Watch, &mut dyn Tap<B>),
     ) -> Result<Encoded<B>, RunError> {
-        self.load(&[Part::Encoder])?;
+        self.begin(Stage::EncodeInputs, Part::Encoder, watch)?;
         let encoder = self.encoder.as_ref().expect("BUG: the encoder was loaded");
         let inputs: Vec<_> = references.iter().map(|it| it.vision.clone()).collect();
         let seen = encoder.look(&self.backend, &inputs, tap)?;
@@ -83,9 +101,9 @@ impl<B: Backend> Pipeline<B> {
     pub(super) fn encode_pictures(
         &mut self,
         pictures: &[RgbImage],
-        tap: &mut dyn Tap<B>,
+        (watch, tap): (&mut dyn Watch, &mut dyn Tap<B>),
     ) -> Result<B::Tensor, RunError> {
-        self.load(&[Part::Vae])?;
+        self.begin(Stage::EncodeInputs, Part::Vae, watch)?;
         let vae = self.vae.as_ref().expect("BUG: the autoencoder was loaded");
         let mut packed = Vec::new();
         for (index, picture) in pictures.iter().enumerate() {
@@ -110,6 +128,7 @@ impl<B: Backend> Pipeline<B> {
         (total, watch): (usize, &mut dyn Watch),
         tap: &mut dyn Tap<B>,
     ) -> Result<Vec<f32>, RunError> {
+        self.begin(Stage::Denoise, Part::Transformer, watch)?;
         let Denoised {
             grids,
             encoded,
@@ -123,7 +142,6 @@ impl<B: Backend> Pipeline<B> {
             .scheduler
             .sigmas(job.schedule, job.steps, tokens);
         let timesteps = timesteps(job, &sigmas, tap);
-        self.load(&[Part::Transformer])?;
         let transformer = self
             .transformer
             .as_mut()

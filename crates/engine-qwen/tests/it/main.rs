@@ -14,6 +14,7 @@ mod cuda;
 mod dit;
 mod encoder;
 mod encoder_fault;
+mod engine;
 mod golden;
 mod image;
 mod loading;

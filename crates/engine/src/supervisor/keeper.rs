@@ -10,11 +10,11 @@ use super::{
     child::Worker,
     config::SupervisorConfig,
     history::{History, Phase, Verdict},
-    run::{Inquiry, OnAnswer, OnEnd, OnStep, Run, RunError},
+    run::{Inquiry, OnAnswer, OnEnd, OnStep, Run, RunEnd, RunError},
     state::{Shared, WorkerState},
 };
 use crate::{
-    engine::{Description, Output},
+    engine::Description,
     frame::{Report, Stop},
 };
 
@@ -178,9 +178,9 @@ impl Keeper {
                 self.alarm = Some(Instant::now() + self.config.job_timeout);
             }
             // It died or was told to go after the caller was let in.
-            None => self.end_run(Err(RunError::Crashed {
+            None => self.fail_run(RunError::Crashed {
                 reason: GONE.into(),
-            })),
+            }),
         }
     }
 
@@ -224,7 +224,10 @@ impl Keeper {
                     (current.on_step)(step);
                 }
             }
-            Event::Report(Report::Finished(id, output)) => self.finish_run(id, Ok(output)),
+            Event::Report(Report::Finished(id, output, stages)) => {
+                let result = Ok(output);
+                self.finish_run(id, RunEnd { result, stages });
+            }
             Event::Report(Report::Parsed(id, answer)) => {
                 if let Some(on_answer) = self.questions.remove(&id) {
                     on_answer(answer.map_err(RunError::from));
@@ -232,9 +235,12 @@ impl Keeper {
             }
             // The worker ends after either; its output ends next.
             Event::Report(
-                Report::LoadFailed(reason) | Report::Stopped(_, Stop::Fault { reason }),
+                Report::LoadFailed(reason) | Report::Stopped(_, Stop::Fault { reason }, _),
             ) => self.confession = Some(reason),
-            Event::Report(Report::Stopped(id, stop)) => self.finish_run(id, Err(stop.into())),
+            Event::Report(Report::Stopped(id, stop, stages)) => {
+                let result = Err(stop.into());
+                self.finish_run(id, RunEnd { result, stages });
+            }
             // Also what it started: that may hold its output open.
             Event::Died => self.condemn(Sentence::Dead),
             Event::Ended => self.on_end(),
@@ -251,7 +257,7 @@ impl Keeper {
         }
     }
 
-    fn finish_run(&mut self, id: u64, result: Result<Output, RunError>) {
+    fn finish_run(&mut self, id: u64, end: RunEnd) {
         if self
             .current
             .as_ref()
@@ -260,19 +266,27 @@ impl Keeper {
             if self.sentence.is_none() {
                 self.alarm = None;
             }
-            if result.is_ok() {
+            if end.result.is_ok() {
                 self.history.succeeded(&self.config);
             }
-            self.end_run(result);
+            self.end_run(end);
         }
     }
 
     /// Frees the worker, then tells the caller, who may start the next run at once.
-    fn end_run(&mut self, result: Result<Output, RunError>) {
+    fn end_run(&mut self, end: RunEnd) {
         if let Some(current) = self.current.take() {
             self.shared.vacate();
-            (current.on_end)(result);
+            (current.on_end)(end);
         }
+    }
+
+    /// Ends the run without a word of the worker's.
+    fn fail_run(&mut self, error: RunError) {
+        self.end_run(RunEnd {
+            result: Err(error),
+            stages: Vec::new(),
+        });
     }
 
     fn end_questions(&mut self, reason: &str) {
@@ -336,13 +350,13 @@ impl Keeper {
         };
         match self.sentence.take() {
             None | Some(Sentence::Dead) => {
-                self.end_run(Err(RunError::Crashed {
+                self.fail_run(RunError::Crashed {
                     reason: reason.clone(),
-                }));
+                });
                 self.on_crash(reason, phase);
             }
             Some(Sentence::TimedOut(after)) => {
-                self.end_run(Err(RunError::TimedOut { after }));
+                self.fail_run(RunError::TimedOut { after });
                 let reason = format!("a run took longer than {} s", after.as_secs());
                 self.on_crash(reason, phase);
             }
@@ -352,7 +366,7 @@ impl Keeper {
             }
             Some(Sentence::Dismissed) => {
                 let reason = "it was told to start again".to_owned();
-                self.end_run(Err(RunError::Crashed { reason }));
+                self.fail_run(RunError::Crashed { reason });
                 self.alarm = Some(Instant::now());
             }
         }
@@ -391,6 +405,6 @@ impl Keeper {
         }
         self.shared.set_pid(None);
         self.end_questions(&reason);
-        self.end_run(Err(RunError::Crashed { reason }));
+        self.fail_run(RunError::Crashed { reason });
     }
 }

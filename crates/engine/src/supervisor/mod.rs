@@ -25,7 +25,7 @@ use tryon_core::category::Category;
 
 pub use self::{
     config::{SupervisorConfig, WorkerCommand},
-    run::{OnAnswer, OnEnd, OnStep, RunError, RunHandle, Unavailable},
+    run::{OnAnswer, OnEnd, OnStep, RunEnd, RunError, RunHandle, Unavailable},
     state::WorkerState,
 };
 use self::{

@@ -6,13 +6,23 @@ use super::keeper::Message;
 use crate::{
     engine::{Masked, Output, Refusal, Request, Step},
     frame::{Question, Stop},
+    stage::StageTime,
 };
 
 /// Called at each step of a run.
 pub type OnStep = Box<dyn FnMut(Step) + Send>;
 
 /// Called when a run has ended.
-pub type OnEnd = Box<dyn FnOnce(Result<Output, RunError>) + Send>;
+pub type OnEnd = Box<dyn FnOnce(RunEnd) + Send>;
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct RunEnd {
+    /// The picture, or why there is none.
+    pub result: Result<Output, RunError>,
+    /// The stages that it had, in order, also of a run that was stopped. None where the worker died.
+    pub stages: Vec<StageTime>,
+}
 
 /// Called when a question was answered.
 pub type OnAnswer = Box<dyn FnOnce(Result<Option<Masked>, RunError>) + Send>;

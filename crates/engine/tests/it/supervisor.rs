@@ -1,6 +1,6 @@
 use std::{
     sync::mpsc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use image::{Rgba, RgbaImage};
@@ -10,8 +10,8 @@ use tryon_core::{
     task::{GarmentPhotoType, ModerationLevel, Provider, Task},
 };
 use tryon_engine::{
-    Options, Output, Refusal, Request, Step,
-    supervisor::{RunError, Supervisor, SupervisorConfig, Unavailable, WorkerState},
+    Options, Output, Refusal, Request, Stage, StageTime, Step,
+    supervisor::{RunEnd, RunError, Supervisor, SupervisorConfig, Unavailable, WorkerState},
 };
 use tryon_testkit::fake_worker;
 
@@ -72,7 +72,7 @@ pub(crate) fn run(
     request: Request,
 ) -> mpsc::Receiver<Result<Output, RunError>> {
     let (end, ended) = mpsc::channel();
-    let on_end = Box::new(move |result| drop(end.send(result)));
+    let on_end = Box::new(move |it: RunEnd| drop(end.send(it.result)));
     supervisor
         .run(request, Box::new(|_| {}), on_end)
         .expect("the worker is ready");
@@ -99,7 +99,7 @@ fn a_run_reports_its_steps_and_returns_the_picture() {
     let (steps, stepped) = mpsc::channel();
     let (end, ended) = mpsc::channel();
     let on_step = Box::new(move |step| steps.send(step).unwrap());
-    let on_end = Box::new(move |result| drop(end.send(result)));
+    let on_end = Box::new(move |it: RunEnd| drop(end.send(it.result)));
     supervisor.run(request(""), on_step, on_end).unwrap();
     let output: Output = ended.recv_timeout(PATIENCE).unwrap().unwrap();
     assert_eq!(output.picture.dimensions(), (6, 4));
@@ -111,6 +111,48 @@ fn a_run_reports_its_steps_and_returns_the_picture() {
     let steps: Vec<Step> = stepped.iter().collect();
     assert_eq!(steps, [1, 2, 3].map(|done| Step { done, total: 3 }));
     assert_eq!(supervisor.description().unwrap().model_type, "fake");
+}
+
+fn names(stages: &[StageTime]) -> Vec<Stage> {
+    stages.iter().map(|it| it.stage).collect()
+}
+
+/// The end of a run, and when it was between.
+fn timed(supervisor: &Supervisor, prompt: &str) -> (RunEnd, [SystemTime; 2]) {
+    let (end, ended) = mpsc::channel();
+    let on_end = Box::new(move |it| drop(end.send(it)));
+    let began = SystemTime::now();
+    supervisor
+        .run(request(prompt), Box::new(|_| {}), on_end)
+        .unwrap();
+    let end = ended.recv_timeout(PATIENCE).unwrap();
+    (end, [began, SystemTime::now()])
+}
+
+#[test]
+fn a_run_ends_with_the_times_of_its_stages_in_order() {
+    let supervisor = start();
+    ready(&supervisor);
+    let all = [Stage::EncodeInputs, Stage::Denoise, Stage::DecodeLatents];
+    let (end, [began, ended]) = timed(&supervisor, "sleep:30,step-sleep:20");
+    assert!(end.result.is_ok());
+    assert_eq!(names(&end.stages), all);
+    assert_eq!(supervisor.description().unwrap().stages, all);
+    let mut before = began;
+    for it in &end.stages {
+        assert!(before <= it.began, "{it:?} begins before {before:?}");
+        before = it.began + it.took;
+    }
+    assert!(before <= ended, "{:?} after {ended:?}", end.stages);
+    // As long as the engine slept in each of them, with three steps.
+    assert!(end.stages[0].took >= Duration::from_millis(30));
+    assert!(end.stages[1].took >= Duration::from_millis(60));
+
+    // One that is refused stops in a stage, and one that crashes tells nothing.
+    let (refused, _) = timed(&supervisor, "refuse:pose");
+    assert_eq!(names(&refused.stages), [Stage::EncodeInputs]);
+    let (crashed, _) = timed(&supervisor, "crash");
+    assert_eq!(crashed.stages, []);
 }
 
 #[test]
@@ -250,14 +292,17 @@ fn a_cancelled_run_stops_at_its_next_step() {
     let (steps, stepped) = mpsc::channel();
     let (end, ended) = mpsc::channel();
     let on_step = Box::new(move |step: Step| steps.send(step).unwrap());
-    let on_end = Box::new(move |result| drop(end.send(result)));
+    let on_end = Box::new(move |it| drop(end.send(it)));
     let mut request = request("step-sleep:100");
     request.options.steps = 100;
     let handle = supervisor.run(request, on_step, on_end).unwrap();
     stepped.recv_timeout(PATIENCE).unwrap();
     handle.cancel();
-    let cancelled: Result<Output, RunError> = ended.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(cancelled.unwrap_err(), RunError::Cancelled);
+    let cancelled: RunEnd = ended.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(cancelled.result.unwrap_err(), RunError::Cancelled);
+    // The stage in which it stopped is the last.
+    let expected = [Stage::EncodeInputs, Stage::Denoise];
+    assert_eq!(names(&cancelled.stages), expected);
     // A cancellation that comes too late touches nobody else's run.
     handle.cancel();
     outcome(&supervisor, "").unwrap();

@@ -385,6 +385,7 @@ print(*sorted(f'{{kind}} {{it.name}} {{sorted(it.labels.items())}}' for kind, it
         "counter tryon_node_refusals_total [('reason', 'busy')]",
         "counter tryon_node_deliveries_total [('outcome', 'given_up')]",
         "counter tryon_node_trace_spans_total [('outcome', 'dropped')]",
+        "histogram tryon_node_inference_stage_seconds_count [('provider', 'preview'), ('stage', 'denoise')]",
     ] {
         assert!(before.lines().any(|line| line == name), "{before}");
     }
@@ -401,6 +402,48 @@ print(*sorted(f'{{kind}} {{it.name}} {{sorted(it.labels.items())}}' for kind, it
     )
     .await;
     assert_eq!(read_strictly().await, before);
+}
+
+/// Of the last job none is counted: it gave no picture.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_seconds_of_each_stage_of_a_picture_are_told() {
+    let stage = Stage::start().await;
+    for (job, prompt) in [
+        ("a", "sleep:40,step-sleep:15"),
+        ("b", "sleep:40"),
+        ("c", "sleep:40,refuse:pose"),
+    ] {
+        stage.wait_for_slot().await;
+        stage.submit(&Form::tryon(job).doing(prompt)).await;
+        stage.result().await;
+    }
+    let request = stage.request(Method::GET, "/metrics");
+    let answer = send(request.header("accept", "text/plain")).await;
+    let text = String::from_utf8(answer.bytes).unwrap();
+    let figure = |name: &str| -> f64 {
+        let value = text.lines().find_map(|line| line.strip_prefix(name));
+        value
+            .unwrap_or_else(|| panic!("{name}: {text}"))
+            .trim()
+            .parse()
+            .unwrap()
+    };
+    let mut all = 0.0;
+    for (name, least) in [
+        ("encode-inputs", 0.08),
+        ("denoise", 0.03),
+        ("decode-latents", 0.0),
+    ] {
+        let labels = format!("{{provider=\"preview\",stage=\"{name}\"}}");
+        let figure = |of| figure(&format!("tryon_node_inference_stage_seconds_{of}{labels}"));
+        assert_eq!(figure("count"), 2.0, "{name}");
+        assert!(figure("sum") >= least, "{name}: {}", figure("sum"));
+        all += figure("sum");
+    }
+    assert!(
+        all <= figure("vton_inference_latency_seconds_sum"),
+        "{text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

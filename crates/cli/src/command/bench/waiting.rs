@@ -26,6 +26,7 @@ impl Engine for WaitingEngine {
             backend: "none".to_owned(),
             notice: Some("a benchmark, which makes no pictures".to_owned()),
             default_steps: 1,
+            stages: Vec::new(),
         }
     }
 
