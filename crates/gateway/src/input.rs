@@ -63,6 +63,14 @@ impl Inputs {
         }
     }
 
+    /// Whether the picture is somewhere else: an address may be that of an upload.
+    pub(crate) fn is_fetched(&self, account: AccountId, source: &Source) -> bool {
+        match source {
+            Source::Url(url) => upload::find_named(&self.app, account, url).is_none(),
+            Source::Blob(_) | Source::Erased => false,
+        }
+    }
+
     /// The file at an address that is no upload's.
     async fn fetch(&self, field: &str, url: &str) -> Result<Bytes, InputError> {
         let fetched = self.fetcher.fetch(url).await;

@@ -374,8 +374,24 @@ impl Platform {
     }
 
     fn submit(&self, parent: Option<&str>) -> String {
+        self.submit_body(&submission(), parent)
+    }
+
+    /// Uploads an example picture, and gives its address.
+    fn upload(&self, name: &str) -> String {
+        let request = http().post(format!("{}/api/v1/uploads", self.url));
+        let request = request.header("content-type", "image/jpeg");
+        let request = request
+            .bearer_auth(&self.key)
+            .body(fs::read(example(name)).unwrap());
+        let answer: Value = request.send().unwrap().json().unwrap();
+        let url = answer["url"].as_str();
+        url.unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
+    fn submit_body(&self, body: &Value, parent: Option<&str>) -> String {
         let url = format!("{}/api/v1/tryon/clothes", self.url);
-        let mut request = http().post(url).bearer_auth(&self.key).json(&submission());
+        let mut request = http().post(url).bearer_auth(&self.key).json(body);
         if let Some(parent) = parent {
             request = request.header("traceparent", parent);
         }
@@ -437,6 +453,19 @@ fn an_end_sends_what_waits_and_lines_of_the_log_name_their_trace() {
             "{message}: {log:#?}"
         );
     }
+}
+
+#[test]
+fn an_upload_is_read_and_not_fetched() {
+    let collector = Collector::start();
+    let platform = Platform::start(&[("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url())]);
+    let mut body = submission();
+    body["garment_image"] = platform.upload("garment-tee.jpg").into();
+    platform.submit_body(&body, Some(&parent("01")));
+    platform.stop();
+    let spans = of_trace(&collector.spans(), TRACE);
+    let counts = ["read", "fetch"].map(|name| named(&spans, name).len());
+    assert_eq!(counts, [2, 0], "{spans:#?}");
 }
 
 #[test]

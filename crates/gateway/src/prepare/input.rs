@@ -40,9 +40,10 @@ impl Preparer {
         field: &'static str,
         source: Source,
     ) -> Result<Bytes, InputError> {
-        let (name, kind) = match &source {
-            Source::Url(_) => ("fetch", Kind::Client),
-            Source::Blob(_) | Source::Erased => ("read", Kind::Internal),
+        let (name, kind) = if self.inputs.is_fetched(account, &source) {
+            ("fetch", Kind::Client)
+        } else {
+            ("read", Kind::Internal)
         };
         let span = Span::new(name, kind);
         span.set("tryon.picture", field);
