@@ -10,6 +10,7 @@
 //! | [`config`] | where traces go |
 //! | `context` | what of a trace crosses processes, also what a stranger sent |
 //! | `span` | spans, and futures that run in them |
+//! | `request` | the span of a request that is answered |
 //! | `export` | the bounded queue to the collector, and what came of its spans |
 //!
 //! Until [`start`] there is nothing: a span is then an empty value, and costs looking for that.
@@ -32,6 +33,7 @@
 pub mod config;
 mod context;
 mod export;
+mod request;
 mod span;
 
 use std::{sync::OnceLock, time::Duration};

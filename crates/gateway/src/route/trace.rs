@@ -1,16 +1,16 @@
 //! One id, one log line and one span of a trace for each request, and an answer for one that panics.
 
-use std::{any::Any, borrow::Cow, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, StatusCode},
+    http::{HeaderName, HeaderValue},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use futures::FutureExt as _;
 use tracing::Instrument as _;
-use tryon_trace::{Kind, Span, TraceContext, Traced as _};
+use tryon_trace::{Span, Traced as _};
 
 use super::path;
 use crate::{app::App, callback, error::ApiError, metric::known};
@@ -44,13 +44,12 @@ pub(crate) async fn trace(State(app): State<Arc<App>>, request: Request, next: N
     let span = begin_span(&request, &id);
     let answer = answer(&app, request, next).instrument(logged);
     let mut response = answer.traced(&span).await;
-    end_span(&span, response.status());
+    span.answered(response.status());
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }
 
-/// The request's part of a trace, which goes on where its sender says. Of its address it has what every
-/// request to the same route has.
+/// The request's part of a trace.
 fn begin_span(request: &Request, id: &HeaderValue) -> Span {
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map(MatchedPath::as_str);
@@ -58,25 +57,12 @@ fn begin_span(request: &Request, id: &HeaderValue) -> Span {
         return Span::default();
     }
     let method = known(request.method().as_str());
-    let name = route.map_or_else(|| method.into(), |route| format!("{method} {route}").into());
-    let sent = TraceContext::from_headers(request.headers());
-    let span = Span::of::<Cow<'static, str>>(sent.as_ref(), name, Kind::Server);
-    span.set("http.request.method", method);
-    if let Some(route) = route {
-        span.set("http.route", route.to_owned());
-    }
+    let span = Span::answer(method, route, request.headers());
     span.set(
         "tryon.request.id",
         id.to_str().unwrap_or_default().to_owned(),
     );
     span
-}
-
-fn end_span(span: &Span, status: StatusCode) {
-    span.set("http.response.status_code", i64::from(status.as_u16()));
-    if status.is_server_error() {
-        span.fail("");
-    }
 }
 
 /// What may be logged of an address: not the query, as the signature of a link is a secret, and not
