@@ -1,14 +1,10 @@
 //! The kernels' sources as machine code, by NVRTC, kept on disk.
 #![expect(unsafe_code, reason = "NVRTC is a C library")]
 
-use std::{
-    ffi::CString,
-    fs,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-    path::Path,
-};
+use std::{ffi::CString, fmt::Write as _, fs, path::Path};
 
 use cudarc::nvrtc::{result, sys};
+use sha2::{Digest as _, Sha256};
 
 use super::{
     super::kernel::Source,
@@ -46,43 +42,82 @@ impl Target {
         })
     }
 
-    fn option(self) -> String {
+    fn name(self) -> String {
         match self {
             Self::Machine(capability) => format!("sm_{capability}"),
             Self::Virtual(capability) => format!("compute_{capability}"),
         }
     }
+
+    /// What the compiler is told.
+    fn options(self) -> [String; 3] {
+        [
+            format!("--gpu-architecture={}", self.name()),
+            "--std=c++17".to_owned(),
+            // Functions that a source does not use are no mistake: they come with every source.
+            "--diag-suppress=177".to_owned(),
+        ]
+    }
 }
 
-/// A compiled source, from the cache or into it. A cache that cannot be written to is done without.
+/// A compiled source, from the cache or into it. What is damaged there is compiled anew; a cache that
+/// cannot be written to is done without.
 pub(super) fn compiled(
     source: &Source,
     target: Target,
     cache: Option<&Path>,
 ) -> Result<Vec<u8>, OpenError> {
     let file = cache.map(|cache| cache.join(name(source, target)));
-    if let Some(code) = file.as_ref().and_then(|file| fs::read(file).ok()) {
+    let kept = file.as_ref().and_then(|file| fs::read(file).ok());
+    if let Some(code) = kept.and_then(unsealed) {
         return Ok(code);
     }
     let code = compile(source, target)?;
     if let (Some(file), Some(cache)) = (file, cache) {
         // Under another name first: what is half written is not read.
         let part = file.with_extension(format!("part{}", std::process::id()));
-        let written = fs::create_dir_all(cache).and_then(|()| fs::write(&part, &code));
+        let written = fs::create_dir_all(cache).and_then(|()| fs::write(&part, sealed(&code)));
         let _ = written.and_then(|()| fs::rename(&part, &file));
     }
     Ok(code)
 }
 
-/// Another text, target or compiler has another name.
+/// Bytes of a hash.
+const HASH: usize = 32;
+
+/// Code after its hash, which is of its length too: the driver believes what it is given.
+fn sealed(code: &[u8]) -> Vec<u8> {
+    [&Sha256::digest(code)[..], code].concat()
+}
+
+/// The code of a file that is as it was written.
+fn unsealed(mut file: Vec<u8>) -> Option<Vec<u8>> {
+    let (hash, code) = file.split_at_checked(HASH)?;
+    (hash == &Sha256::digest(code)[..]).then_some(())?;
+    file.drain(..HASH);
+    Some(file)
+}
+
+/// Another text, other options or another compiler have another name.
 fn name(source: &Source, target: Target) -> String {
-    let mut hasher = DefaultHasher::new();
-    source.texts.hash(&mut hasher);
+    let mut hash = Sha256::new();
+    for text in source.texts {
+        hash.update(text);
+    }
+    for option in target.options() {
+        hash.update([0]);
+        hash.update(option);
+    }
+    let hash = hash.finalize();
+    let hash = hash[..8].iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("BUG: a string can be written to");
+        hex
+    });
     let (mut major, mut minor) = (0, 0);
     // SAFETY: it writes two numbers.
     let _ = unsafe { sys::nvrtcVersion(&raw mut major, &raw mut minor) };
-    let (target, hash) = (target.option(), hasher.finish());
-    format!("{}-{target}-{major}.{minor}-{hash:016x}", source.name)
+    let (source, target) = (source.name, target.name());
+    format!("{source}-{target}-{major}.{minor}-{hash}")
 }
 
 /// Machine code, or an intermediate form that ends with a zero.
@@ -91,17 +126,11 @@ pub(super) fn compile(source: &Source, target: Target) -> Result<Vec<u8>, OpenEr
     let name = CString::new(source.name).expect("BUG: a name has no zeros");
     let program = result::create_program(&text, Some(&name)).called("nvrtcCreateProgram")?;
     let program = Program(program);
-    let options = [
-        format!("--gpu-architecture={}", target.option()),
-        "--std=c++17".to_owned(),
-        // Functions that a source does not use are no mistake: they come with every source.
-        "--diag-suppress=177".to_owned(),
-    ];
     // SAFETY: the program lives until the end of this function.
-    if unsafe { result::compile_program(program.0, &options) }.is_err() {
+    if unsafe { result::compile_program(program.0, &target.options()) }.is_err() {
         return Err(OpenError::Compile {
             source_name: source.name,
-            target: target.option(),
+            target: target.name(),
             log: program.log(),
         });
     }
@@ -209,9 +238,47 @@ mod tests {
         let first = compiled(source, target, Some(folder.path())).unwrap();
         let kept: Vec<_> = fs::read_dir(folder.path()).unwrap().flatten().collect();
         assert_eq!(kept.len(), 1);
-        fs::write(kept[0].path(), "from the cache").unwrap();
+        let file = kept[0].path();
+        fs::write(&file, sealed(b"from the cache")).unwrap();
         let second = compiled(source, target, Some(folder.path())).unwrap();
         assert!(first.len() > 1000 && second == b"from the cache");
+    }
+
+    #[test]
+    fn what_is_damaged_is_compiled_anew() {
+        open();
+        let folder = tempfile::tempdir().unwrap();
+        let (source, target) = (&SOURCES[1], Target::Machine(90));
+        let first = compiled(source, target, Some(folder.path())).unwrap();
+        let file = folder.path().join(name(source, target));
+        let whole = fs::read(&file).unwrap();
+        let mut other = whole.clone();
+        other[whole.len() / 2] ^= 1;
+        for damaged in [&whole[..whole.len() - 1], &whole[..HASH / 2], &other, &[]] {
+            fs::write(&file, damaged).unwrap();
+            assert_eq!(unsealed(fs::read(&file).unwrap()), None);
+            let again = compiled(source, target, Some(folder.path())).unwrap();
+            assert_eq!(again, first);
+            assert_eq!(fs::read(&file).unwrap(), whole);
+        }
+    }
+
+    /// The texts of another split are the same text.
+    #[test]
+    fn what_a_file_is_called_depends_on_all_that_made_it() {
+        open();
+        let named = |text: &'static [&'static str], target| {
+            let source = Source {
+                name: "a.cu",
+                texts: text,
+                kernels: &[],
+            };
+            name(&source, target)
+        };
+        let machine = Target::Machine(90);
+        assert_eq!(named(&["ab", "c"], machine), named(&["a", "bc"], machine));
+        assert_ne!(named(&["ab"], machine), named(&["ac"], machine));
+        assert_ne!(named(&["ab"], machine), named(&["ab"], Target::Virtual(90)));
     }
 
     #[test]
