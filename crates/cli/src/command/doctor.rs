@@ -5,7 +5,7 @@ use std::{io, path::Path};
 use clap::Args;
 use nvml_wrapper::{Device, Nvml};
 use tryon_engine::supervisor::{Supervisor, SupervisorConfig, WorkerState};
-use tryon_engine_qwen::backend::cuda::driver::{Library, Listed, devices};
+use tryon_engine_qwen::backend::cuda::driver::{Library, Listed, devices, driver_version};
 use tryon_gateway::{
     GatewayConfig,
     config::{ConfigFault, Database, RateConfig, StorageConfig},
@@ -207,6 +207,9 @@ fn check_devices(report: &mut Report) {
             for device in &devices {
                 report.good("device", describe(device));
             }
+            if let Some(driver) = describe_driver() {
+                report.good("device", driver);
+            }
             check_libraries(report);
         }
         Err(reason) => report.note("device", chain("no CUDA device", &reason)),
@@ -230,6 +233,14 @@ fn describe(device: &Listed) -> String {
     format!("CUDA {ordinal}: {name}, {memory}, compute capability {major}.{minor}")
 }
 
+/// The driver's own version is NVML's to say.
+fn describe_driver() -> Option<String> {
+    let cuda = driver_version()?;
+    let own = Nvml::init().and_then(|nvml| nvml.sys_driver_version());
+    let own = own.map_or_else(|_| String::new(), |own| format!(" {own}"));
+    Some(format!("driver{own}, for CUDA {cuda} and older"))
+}
+
 /// By where the device is: CUDA numbers devices otherwise than NVML. Of a card that is divided
 /// NVML says what is free in all of it, which is not what the part that CUDA sees has.
 fn find_free(pci: (u32, u32, u32)) -> Option<u64> {
@@ -249,18 +260,14 @@ fn find_free(pci: (u32, u32, u32)) -> Option<u64> {
 
 fn check_libraries(report: &mut Report) {
     for library in Library::ALL {
-        let found = library.find(&[]);
         let name = library.name();
-        if let Some(at) = found.at {
-            report.good("device", format!("{name}: `{}`", at.display()));
-            continue;
-        }
-        let (files, places) = (library.files().join(" or "), found.places.join(", "));
-        let finding = format!("{name} was not found: looked for {files} in {places}");
-        if library == Library::Cudnn {
-            report.note("device", format!("{finding}; a kernel attends without it"));
-        } else {
-            report.wrong("device", finding);
+        match library.open(&[]) {
+            Ok(at) => report.good("device", format!("{name}: `{}`", at.display())),
+            Err(error) if library == Library::Cudnn => {
+                let finding = chain(&format!("{name} is not used"), &error);
+                report.note("device", format!("{finding}; a kernel attends without it"));
+            }
+            Err(error) => report.wrong("device", chain(name, &error)),
         }
     }
 }

@@ -49,7 +49,12 @@ fn is_absence(error: &OpenError) -> bool {
         OpenError::NoDevice { .. } | OpenError::TooOld { .. } => true,
         // Every machine with a GPU that can be used has the driver's own.
         OpenError::Missing { library, .. } => *library == Library::Cuda.name(),
-        OpenError::Compile { .. } | OpenError::Device(_) => false,
+        OpenError::Unopened { .. }
+        | OpenError::Incomplete { .. }
+        | OpenError::TooNew { .. }
+        | OpenError::Shadowed { .. }
+        | OpenError::Compile { .. }
+        | OpenError::Device(_) => false,
     }
 }
 

@@ -16,7 +16,7 @@ use tryon_engine_qwen::{
     weights::RandomKind,
 };
 
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 
 /// Which GPU, and what it is compared with.
 #[derive(Debug, Args)]
@@ -133,10 +133,9 @@ fn refused(error: &OpenError) -> Failure {
 fn libraries(args: &GpuArgs) {
     println!("## Libraries");
     for library in Library::ALL {
-        let found = library.find(&args.libraries);
-        match found.at {
-            Some(at) => println!("{}: {}", library.name(), at.display()),
-            None => println!("{}: not in {}", library.name(), found.places.join(", ")),
+        match library.open(&args.libraries) {
+            Ok(at) => println!("{}: {}", library.name(), at.display()),
+            Err(error) => println!("{}", chain(library.name(), &error)),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! What NVIDIA's libraries return, as errors.
 
+use std::{io, path::PathBuf};
+
 use cudarc::{cublaslt, cudnn, driver, nvrtc};
 
-use super::super::DeviceError;
+use super::{super::DeviceError, version::CudaVersion};
 
 /// Why a GPU cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +18,53 @@ pub enum OpenError {
         names: String,
         /// Where they were looked for.
         places: Vec<String>,
+    },
+    /// A library that is there and is none for this machine, or needs another that is not there.
+    #[error("`{}` cannot be opened", at.display())]
+    Unopened {
+        /// Its file.
+        at: PathBuf,
+        /// What the system's loader says.
+        source: libloading::Error,
+    },
+    /// A library that lacks a part, without which it would end the process.
+    #[error("{library} is not whole: `{part}` could not be opened beside `{}`; install all of it", at.display())]
+    Incomplete {
+        /// What it is called.
+        library: &'static str,
+        /// Its file, beside which the part was looked for; a mere name if the system's loader found
+        /// it, which looked for the part too.
+        at: PathBuf,
+        /// The part's file.
+        part: &'static str,
+        /// What the system's loader says.
+        source: libloading::Error,
+    },
+    /// A library for a newer CUDA than the driver's.
+    #[error(
+        "`{}` is of CUDA {cuda}, and the driver knows CUDA {driver} at most: install a newer driver, \
+         or NVIDIA's libraries for CUDA {}", at.display(), driver.major
+    )]
+    TooNew {
+        /// Its file.
+        at: PathBuf,
+        /// What it was made for.
+        cuda: CudaVersion,
+        /// The newest that the driver knows.
+        driver: CudaVersion,
+    },
+    /// A library in whose place another would be used.
+    #[error(
+        "`{}` was found, but the system's loader has another `{alias}`: take that out of \
+         LD_LIBRARY_PATH and /etc/ld.so.conf.d", at.display()
+    )]
+    Shadowed {
+        /// Its file.
+        at: PathBuf,
+        /// The name of which there are two.
+        alias: &'static str,
+        /// Why it could not be put before the other.
+        source: Option<io::Error>,
     },
     /// The driver finds no GPU, or not this one.
     #[error("no CUDA device {ordinal}: the driver knows {known}")]
@@ -101,6 +150,9 @@ impl Code for cublaslt::result::CublasError {
 
 impl Code for cudnn::sys::cudnnStatus_t {
     fn of(self, call: &'static str) -> DeviceError {
+        if self == Self::CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED {
+            return DeviceError::OutOfMemory { bytes: 0 };
+        }
         failed(call, self as i64, format!("{self:?}"), false)
     }
 }

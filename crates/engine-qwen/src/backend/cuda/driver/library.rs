@@ -1,9 +1,8 @@
 //! NVIDIA's libraries, found while the program runs.
 //!
-//! `cudarc` opens a library by its name, where the system's loader finds it. Machines without a
-//! toolkit have them elsewhere, most often in a Python environment, so they are looked for here
-//! and opened by their path first: a library that is open already is found by its name from then
-//! on.
+//! Machines without a toolkit have them elsewhere than where the system's loader looks, most often
+//! in a Python environment, so they are looked for here and opened by their path. `cudarc`, which
+//! opens a library by its name, is given the same one ([`alias`]).
 
 use std::{
     env, fs,
@@ -11,7 +10,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::error::OpenError;
+use super::{alias, error::OpenError, version::CudaVersion};
 
 /// A library of NVIDIA's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,19 +25,9 @@ pub enum Library {
     Cudnn,
 }
 
-/// Where a library is, or is not.
-#[derive(Debug, Clone)]
-pub struct Found {
-    /// Which.
-    pub library: Library,
-    /// The file, or its name where the system's loader found it.
-    pub at: Option<PathBuf>,
-    /// Everywhere that was looked.
-    pub places: Vec<String>,
-}
-
 impl Library {
-    /// All of them.
+    /// All of them, in the order in which they are to be opened: the driver's version decides which
+    /// of the others can be used.
     pub const ALL: [Self; 4] = [Self::Cuda, Self::Nvrtc, Self::CublasLt, Self::Cudnn];
 
     /// What it is called.
@@ -52,12 +41,47 @@ impl Library {
     }
 
     /// Its file, of each version that can be used.
-    pub const fn files(self) -> &'static [&'static str] {
+    const fn files(self) -> &'static [&'static str] {
         match self {
             Self::Cuda => &["libcuda.so.1"],
             Self::Nvrtc => &["libnvrtc.so.13", "libnvrtc.so.12"],
             Self::CublasLt => &["libcublasLt.so.13", "libcublasLt.so.12"],
             Self::Cudnn => &["libcudnn.so.9"],
+        }
+    }
+
+    /// What `cudarc` asks the loader for first.
+    const fn alias(self) -> &'static str {
+        match self {
+            Self::Cuda => "libcuda.so",
+            Self::Nvrtc => "libnvrtc.so",
+            Self::CublasLt => "libcublasLt.so",
+            Self::Cudnn => "libcudnn.so",
+        }
+    }
+
+    /// A function that every version has.
+    pub(super) const fn function(self) -> &'static str {
+        match self {
+            Self::Cuda => "cuDriverGetVersion",
+            Self::Nvrtc => "nvrtcVersion",
+            Self::CublasLt => "cublasLtGetCudartVersion",
+            Self::Cudnn => "cudnnGetCudartVersion",
+        }
+    }
+
+    /// What it opens by itself when it is first used for something. Where one is missing then, the
+    /// library ends the process.
+    const fn parts(self) -> &'static [&'static str] {
+        match self {
+            Self::Cuda | Self::Nvrtc | Self::CublasLt => &[],
+            Self::Cudnn => &[
+                "libcudnn_graph.so.9",
+                "libcudnn_ops.so.9",
+                "libcudnn_engines_precompiled.so.9",
+                "libcudnn_engines_runtime_compiled.so.9",
+                "libcudnn_heuristic.so.9",
+            ],
         }
     }
 
@@ -71,100 +95,209 @@ impl Library {
         }
     }
 
-    /// Opens it for good, unless it is open. `folders` are looked into first.
+    /// Opens it for good, unless it is open; where it is, or its name where the system's loader
+    /// found it. `folders` are looked into first.
+    ///
+    /// # Errors
+    ///
+    /// A library that is nowhere, with every place that was looked at; one that is there and cannot
+    /// be used, if there is no other: which cannot be opened, lacks a part, or is of a newer CUDA
+    /// than the driver, where that is open.
     pub fn open(self, folders: &[PathBuf]) -> Result<PathBuf, OpenError> {
-        let Found { at, places, .. } = self.find(folders);
-        at.ok_or_else(|| OpenError::Missing {
-            library: self.name(),
-            names: self.files().join(" or "),
+        static OPEN: Mutex<Vec<(Library, PathBuf)>> = Mutex::new(Vec::new());
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = |open: &[(Self, PathBuf)], which| {
+            let known = open.iter().find(|(library, _)| *library == which);
+            known.map(|(_, at)| at.clone())
+        };
+        if let Some(at) = known(&open, self) {
+            return Ok(at);
+        }
+        let driver = known(&open, Self::Cuda).and_then(|_| CudaVersion::of_driver());
+        let at = Search::new(self, driver).carry_out(folders)?;
+        open.push((self, at.clone()));
+        Ok(at)
+    }
+}
+
+/// A search for a library.
+struct Search {
+    library: Library,
+    /// What the driver knows.
+    driver: Option<CudaVersion>,
+    /// Everywhere that was looked.
+    places: Vec<String>,
+    /// Why the first that was there cannot be used.
+    refused: Option<OpenError>,
+}
+
+impl Search {
+    fn new(library: Library, driver: Option<CudaVersion>) -> Self {
+        Self {
+            library,
+            driver,
+            places: Vec::new(),
+            refused: None,
+        }
+    }
+
+    fn carry_out(mut self, folders: &[PathBuf]) -> Result<PathBuf, OpenError> {
+        let found = self.look(folders);
+        let Self {
+            library,
             places,
+            refused,
+            ..
+        } = self;
+        found.ok_or_else(|| {
+            refused.unwrap_or_else(|| OpenError::Missing {
+                library: library.name(),
+                names: library.files().join(" or "),
+                places,
+            })
         })
     }
 
-    /// The same, and where it was looked for.
-    pub fn find(self, folders: &[PathBuf]) -> Found {
-        static OPEN: Mutex<Vec<(Library, PathBuf)>> = Mutex::new(Vec::new());
-        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut found = Found {
-            library: self,
-            at: None,
-            places: Vec::new(),
-        };
-        let known = open.iter().find(|(library, _)| *library == self);
-        if let Some((_, at)) = known {
-            found.at = Some(at.clone());
-            return found;
-        }
-        found.look(folders);
-        if let Some(at) = &found.at {
-            open.push((self, at.clone()));
-        }
-        found
-    }
-}
-
-impl Found {
-    fn look(&mut self, folders: &[PathBuf]) {
-        for folder in folders {
-            if self.look_in(folder) {
-                return;
-            }
-        }
-        self.places.push("the loader's folders".to_owned());
-        for file in self.library.files() {
-            if load(Path::new(file)) {
-                self.at = Some(file.into());
-                return;
-            }
-        }
-        for folder in toolkits().chain(packages(self.library)) {
-            if self.look_in(&folder) {
-                return;
-            }
-        }
+    fn look(&mut self, folders: &[PathBuf]) -> Option<PathBuf> {
+        let given = folders.iter().find_map(|folder| self.look_in(folder));
+        given.or_else(|| self.look_in_system()).or_else(|| {
+            let mut usual = toolkits().chain(packages(self.library));
+            usual.find_map(|folder| self.look_in(&folder))
+        })
     }
 
-    fn look_in(&mut self, folder: &Path) -> bool {
+    fn look_in(&mut self, folder: &Path) -> Option<PathBuf> {
         self.places.push(folder.display().to_string());
-        for file in self.library.files() {
-            let path = folder.join(file);
-            if path.exists() && self.open_at(&path) {
-                self.at = Some(path);
-                return true;
-            }
-        }
-        false
+        let files = self.library.files().iter().map(|file| folder.join(file));
+        let mut there = files.filter(|path| path.exists());
+        there.find_map(|path| {
+            let opened = load(&path);
+            let opened = opened.map_err(|source| OpenError::Unopened {
+                at: path.clone(),
+                source,
+            });
+            self.take(&path, opened)
+        })
     }
 
-    /// What NVRTC is built on is opened before it: it looks for that by its name only.
-    fn open_at(&self, path: &Path) -> bool {
-        if self.library == Library::Nvrtc {
-            let folder = path.parent().unwrap_or(Path::new("/"));
-            let files = fs::read_dir(folder).into_iter().flatten().flatten();
-            for file in files.map(|entry| entry.path()) {
-                let name = file.file_name().unwrap_or_default().to_string_lossy();
-                let major = path.extension().unwrap_or_default().to_string_lossy();
-                if name.starts_with(&format!("libnvrtc-builtins.so.{major}")) {
-                    load(&file);
-                }
+    /// Whatever the loader does not open is not there for it.
+    fn look_in_system(&mut self) -> Option<PathBuf> {
+        self.places.push("the loader's folders".to_owned());
+        let mut files = self.library.files().iter().map(Path::new);
+        files.find_map(|file| self.take(file, Ok(load(file).ok()?)))
+    }
+
+    /// Where it is, if it can be used; it stays open then.
+    fn take(
+        &mut self,
+        at: &Path,
+        opened: Result<libloading::Library, OpenError>,
+    ) -> Option<PathBuf> {
+        let usable = opened.and_then(|opened| {
+            // Closed again if anything fails: of two under one name the first would be used.
+            let parts = self.open_parts(at)?;
+            // Of cuDNN the part is asked that the rest is loaded by: it loads nothing for the answer.
+            let asked = match self.library {
+                Library::Cudnn => &parts[0],
+                _ => &opened,
+            };
+            self.compare_with_driver(at, asked)?;
+            self.name(at, &opened)?;
+            std::mem::forget((opened, parts));
+            Ok(at.to_owned())
+        });
+        match usable {
+            Ok(at) => Some(at),
+            Err(error) => {
+                self.refused.get_or_insert(error);
+                None
             }
         }
-        load(path)
+    }
+
+    /// They are beside it, or where the loader looks if it found that too, and have to be known by
+    /// their names then.
+    fn open_parts(&self, at: &Path) -> Result<Vec<libloading::Library>, OpenError> {
+        let parts = self.library.parts().iter().flat_map(|part| {
+            let by_path = at.with_file_name(part);
+            [by_path, part.into()].map(|name| (part, name))
+        });
+        let opened = parts.map(|(part, name)| {
+            load(&name).map_err(|source| OpenError::Incomplete {
+                library: self.library.name(),
+                at: at.to_owned(),
+                part,
+                source,
+            })
+        });
+        let mut opened = opened.collect::<Result<Vec<_>, _>>()?;
+        if self.library == Library::Nvrtc {
+            opened.extend(builtins(at).iter().filter_map(|file| load(file).ok()));
+        }
+        Ok(opened)
+    }
+
+    /// A driver knows the libraries of its own CUDA's major version, and of earlier ones.
+    fn compare_with_driver(
+        &self,
+        at: &Path,
+        opened: &libloading::Library,
+    ) -> Result<(), OpenError> {
+        match (CudaVersion::of_library(self.library, opened), self.driver) {
+            (Some(cuda), Some(driver)) if cuda.major > driver.major => Err(OpenError::TooNew {
+                at: at.to_owned(),
+                cuda,
+                driver,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Has `cudarc` find this one.
+    fn name(&self, at: &Path, opened: &libloading::Library) -> Result<(), OpenError> {
+        let (alias, function) = (self.library.alias(), self.library.function());
+        let named = alias::open(alias, at);
+        let used = load(Path::new(alias)).ok();
+        let used = used.and_then(|used| address(&used, function));
+        if used.is_some() && used == address(opened, function) {
+            return Ok(());
+        }
+        Err(OpenError::Shadowed {
+            at: at.to_owned(),
+            alias,
+            source: named.err(),
+        })
     }
 }
 
-/// Opens a library for good.
+/// What this NVRTC is built on, which it looks for by its name only.
+fn builtins(nvrtc: &Path) -> Vec<PathBuf> {
+    let major = nvrtc.extension().unwrap_or_default().to_string_lossy();
+    let start = format!("libnvrtc-builtins.so.{major}");
+    let folder = nvrtc.parent().map(fs::read_dir);
+    let files = folder.into_iter().flatten().flatten().flatten();
+    let files = files.map(|entry| entry.path());
+    let is_it = |file: &PathBuf| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(&start)
+    };
+    files.filter(is_it).collect()
+}
+
+/// Opens a library, until what is returned is dropped.
 #[expect(unsafe_code, reason = "a library's constructors run when it is opened")]
-fn load(path: &Path) -> bool {
-    // SAFETY: these are NVIDIA's libraries, under their own names, from folders that are theirs;
-    // they may be opened by any thread.
-    match unsafe { libloading::Library::new(path) } {
-        Ok(library) => {
-            std::mem::forget(library);
-            true
-        }
-        Err(_) => false,
-    }
+pub(super) fn load(path: &Path) -> Result<libloading::Library, libloading::Error> {
+    // SAFETY: these are NVIDIA's libraries, under their own names, from folders that are theirs, and
+    // what stands for them; they may be opened and closed by any thread.
+    unsafe { libloading::Library::new(path) }
+}
+
+/// Where a function is.
+#[expect(unsafe_code, reason = "it is looked for by its name")]
+fn address(library: &libloading::Library, function: &str) -> Option<usize> {
+    // SAFETY: it is not called.
+    let found = unsafe { library.get::<unsafe extern "C" fn()>(function) };
+    found.ok().map(|found| *found as usize)
 }
 
 /// Where toolkits are.
@@ -207,20 +340,27 @@ fn sites(folder: &Path) -> Vec<PathBuf> {
 mod tests {
     use super::*;
 
+    /// Looks for cuDNN in a folder alone.
+    fn look_for_cudnn(folder: &Path) -> (Option<PathBuf>, Search) {
+        let mut search = Search::new(Library::Cudnn, None);
+        (search.look_in(folder), search)
+    }
+
+    /// A library of this name with nothing of its own, but that it needs another.
+    fn place(folder: &Path, name: &str, needed: &str) {
+        fs::write(folder.join(name), alias::image(name, needed)).unwrap();
+    }
+
     #[test]
     fn what_is_missing_is_named_with_every_place() {
         let folder = tempfile::tempdir().unwrap();
-        let mut found = Found {
-            library: Library::Cudnn,
-            at: None,
-            places: Vec::new(),
-        };
-        assert!(!found.look_in(folder.path()));
-        assert_eq!(found.places, [folder.path().display().to_string()]);
+        let (found, search) = look_for_cudnn(folder.path());
+        assert!(found.is_none() && search.refused.is_none());
+        assert_eq!(search.places, [folder.path().display().to_string()]);
         let error = OpenError::Missing {
             library: Library::Cudnn.name(),
             names: Library::Cudnn.files().join(" or "),
-            places: found.places,
+            places: search.places,
         };
         let expected = format!(
             "cuDNN was not found: looked for libcudnn.so.9 in {}",
@@ -231,15 +371,35 @@ mod tests {
 
     /// Such a file is no library.
     #[test]
-    fn a_file_that_is_no_library_is_passed_over() {
+    fn a_file_that_is_no_library_is_passed_over_and_told() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("libcudnn.so.9"), "not one").unwrap();
-        let mut found = Found {
-            library: Library::Cudnn,
-            at: None,
-            places: Vec::new(),
-        };
-        assert!(!found.look_in(folder.path()) && found.at.is_none());
+        let file = folder.path().join("libcudnn.so.9");
+        fs::write(&file, "not one").unwrap();
+        let (found, search) = look_for_cudnn(folder.path());
+        assert!(found.is_none());
+        let error = search.refused.unwrap();
+        let expected = format!("`{}` cannot be opened", file.display());
+        assert_eq!(error.to_string(), expected);
+    }
+
+    /// What stands for cuDNN here would not end the process, but the real one does.
+    #[test]
+    fn a_library_without_one_of_its_parts_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        place(folder.path(), "libcudnn.so.9", "libm.so.6");
+        let (last, parts) = Library::Cudnn.parts().split_last().unwrap();
+        for part in parts {
+            place(folder.path(), part, "libm.so.6");
+        }
+        let (found, search) = look_for_cudnn(folder.path());
+        assert!(found.is_none());
+        let error = search.refused.unwrap().to_string();
+        let expected = format!(
+            "cuDNN is not whole: `{last}` could not be opened beside `{}/libcudnn.so.9`; install all \
+             of it",
+            folder.path().display()
+        );
+        assert_eq!(error, expected);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! are timed when they are met first, in the ways that the libraries and the kernels have; what
 //! was the fastest is used from then on, and that of products is kept on disk.
 
+mod alias;
 mod compile;
 mod context;
 mod error;
@@ -32,8 +33,9 @@ pub use self::{
     context::{Listed, devices},
     error::OpenError,
     graph::Graph,
-    library::{Found, Library},
+    library::Library,
     transfer::Written,
+    version::{CudaVersion, driver_version},
 };
 use super::{Command, Device, DeviceError, DeviceMemory, Kind, kernel};
 
