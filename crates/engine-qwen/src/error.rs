@@ -154,6 +154,10 @@ pub enum ComputeError {
 impl From<DeviceError> for ComputeError {
     fn from(error: DeviceError) -> Self {
         match error {
+            // A library asked for it and does not say for how much.
+            DeviceError::OutOfMemory { bytes: 0 } => Self::OutOfMemory {
+                needed: "an unknown amount".to_owned(),
+            },
             DeviceError::OutOfMemory { bytes } => Self::OutOfMemory {
                 needed: format!("{} MiB", bytes.div_ceil(1 << 20)),
             },

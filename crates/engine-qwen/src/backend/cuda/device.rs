@@ -6,9 +6,9 @@ use super::command::Command;
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// It has too little memory.
-    #[error("the device has no {bytes} bytes left")]
+    #[error("the device has too little memory left{}", asked_for(*bytes))]
     OutOfMemory {
-        /// What was asked for.
+        /// What was asked for; 0 where a library asked for it and does not say.
         bytes: usize,
     },
     /// A library's call failed.
@@ -23,6 +23,25 @@ pub enum DeviceError {
         /// Whether nothing can be done with the device any more by this process.
         sticky: bool,
     },
+}
+
+impl DeviceError {
+    /// Whether nothing can be done with the device any more by this process.
+    pub(super) fn is_sticky(&self) -> bool {
+        matches!(self, Self::Failed { sticky: true, .. })
+    }
+
+    /// Whether a library does not do this, so that another way of doing it may do.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Failed { sticky: false, .. })
+    }
+}
+
+fn asked_for(bytes: usize) -> String {
+    match bytes {
+        0 => String::new(),
+        bytes => format!(" for {bytes} bytes"),
+    }
 }
 
 /// What there is of a device's memory, in bytes.

@@ -1,7 +1,14 @@
 //! A device, its context and its one stream.
 #![expect(unsafe_code, reason = "the driver is a C library")]
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
 use cudarc::driver::{
     result::{self, ctx, device, event, primary_ctx, stream},
@@ -10,7 +17,7 @@ use cudarc::driver::{
 
 use super::{
     super::{DeviceError, DeviceMemory},
-    error::{Called as _, Code as _, OpenError},
+    error::{Called as _, OpenError},
     library::Library,
 };
 
@@ -75,8 +82,31 @@ fn listed(ordinal: i32) -> Result<Listed, DeviceError> {
 pub(super) struct Context {
     pub(super) listed: Listed,
     pub(super) stream: sys::CUstream,
+    primary: Primary,
+    /// Whether an error has ended the device's use by this process.
+    lost: AtomicBool,
+}
+
+/// A device's primary context, retained.
+struct Primary {
     device: sys::CUdevice,
     handle: sys::CUcontext,
+}
+
+impl Primary {
+    fn retain(device: sys::CUdevice) -> Result<Self, DeviceError> {
+        // SAFETY: the driver has given this device.
+        let handle = unsafe { primary_ctx::retain(device) };
+        let handle = handle.called("cuDevicePrimaryCtxRetain")?;
+        Ok(Self { device, handle })
+    }
+}
+
+impl Drop for Primary {
+    fn drop(&mut self) {
+        // SAFETY: it was retained, and nothing uses it any more: what does keeps it.
+        let _ = unsafe { primary_ctx::release(self.device) };
+    }
 }
 
 // SAFETY: a context may be entered by any thread, and by several; so may its handles be used.
@@ -101,23 +131,22 @@ impl Context {
             });
         }
         let device = device::get(ordinal as i32).called("cuDeviceGet")?;
-        // SAFETY: the driver has just given this device.
-        let context = unsafe { primary_ctx::retain(device) }.called("cuDevicePrimaryCtxRetain")?;
+        let primary = Primary::retain(device)?;
         // SAFETY: the context was just retained.
-        unsafe { ctx::set_current(context) }.called("cuCtxSetCurrent")?;
+        unsafe { ctx::set_current(primary.handle) }.called("cuCtxSetCurrent")?;
         let stream = stream::create(stream::StreamKind::NonBlocking).called("cuStreamCreate")?;
         Ok(Self {
             listed,
             stream,
-            device,
-            handle: context,
+            primary,
+            lost: AtomicBool::new(false),
         })
     }
 
     /// Has this thread talk to the device.
     pub(super) fn enter(&self) -> Result<(), DeviceError> {
         // SAFETY: the context is retained for as long as this lives.
-        unsafe { ctx::set_current(self.handle) }.called("cuCtxSetCurrent")
+        unsafe { ctx::set_current(self.primary.handle) }.called("cuCtxSetCurrent")
     }
 
     /// Waits for everything that was asked for.
@@ -146,20 +175,45 @@ impl Context {
     }
 
     /// The driver waits until nothing uses it. Of a device that is lost there is nothing to free.
-    pub(super) fn free(&self, at: u64) {
-        if self.enter().is_ok() {
-            // SAFETY: it was allocated here, and its owner gives it back once.
-            let _ = unsafe { result::free_sync(at) };
+    pub(super) fn free(&self, at: u64) -> Result<(), DeviceError> {
+        self.enter()?;
+        // SAFETY: it was allocated here, and its owner gives it back once.
+        unsafe { result::free_sync(at) }.called("cuMemFree")
+    }
+
+    /// Whether an error that [was looked at](Self::examined) has ended the device's use.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// What was done, or what is to be made of its error, which may be another library's: the
+    /// driver's, if the device is lost. That it is, is remembered.
+    pub(super) fn examined<T>(&self, done: Result<T, DeviceError>) -> Result<T, DeviceError> {
+        done.map_err(|error| {
+            let error = self.cause_of(error);
+            if error.is_sticky() {
+                self.lost.store(true, Ordering::Relaxed);
+            }
+            error
+        })
+    }
+
+    /// `None` of what a library refuses. Memory that runs out and a device that is lost are errors:
+    /// they say nothing of what was tried.
+    pub(super) fn tried<T>(&self, done: Result<T, DeviceError>) -> Result<Option<T>, DeviceError> {
+        match self.examined(done) {
+            Err(error) if error.is_refusal() => Ok(None),
+            done => done.map(Some),
         }
     }
 
-    /// What is to be made of an error of another library: the driver's, if the device is lost.
-    pub(super) fn examined(&self, error: DeviceError) -> DeviceError {
-        if matches!(error, DeviceError::Failed { sticky: true, .. }) || self.enter().is_err() {
+    fn cause_of(&self, error: DeviceError) -> DeviceError {
+        if error.is_sticky() {
             return error;
         }
-        match ctx::synchronize().map_err(|code| code.of("cuCtxSynchronize")) {
-            Err(lost @ DeviceError::Failed { sticky: true, .. }) => lost,
+        let known = self.enter();
+        match known.and_then(|()| ctx::synchronize().called("cuCtxSynchronize")) {
+            Err(lost) if lost.is_sticky() => lost,
             _ => error,
         }
     }
@@ -180,11 +234,34 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        // SAFETY: nothing uses stream or context any more: what does borrows or precedes this.
-        unsafe {
-            let _ = stream::destroy(self.stream);
-            let _ = primary_ctx::release(self.device);
-        }
+        // SAFETY: nothing uses it any more: what does keeps or borrows this.
+        let _ = unsafe { stream::destroy(self.stream) };
+    }
+}
+
+/// Memory of the device, given back when it is dropped.
+pub(super) struct Scratch {
+    at: u64,
+    context: Arc<Context>,
+}
+
+impl Scratch {
+    pub(super) fn new(context: &Arc<Context>, bytes: usize) -> Result<Self, DeviceError> {
+        Ok(Self {
+            at: context.allocate(bytes)?,
+            context: Arc::clone(context),
+        })
+    }
+
+    /// Its first address.
+    pub(super) fn at(&self) -> u64 {
+        self.at
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = self.context.examined(self.context.free(self.at));
     }
 }
 

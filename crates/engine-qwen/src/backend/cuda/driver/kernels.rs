@@ -5,6 +5,7 @@ use std::{
     collections::HashMap,
     ffi::{CString, c_void},
     path::Path,
+    sync::Arc,
 };
 
 use cudarc::driver::{
@@ -25,37 +26,77 @@ use super::{
 /// Shared memory that a kernel may have without asking for more.
 const USUAL: u32 = 48 << 10;
 
-/// All of them, by their names. Their modules stay loaded until the context goes.
-pub(super) struct Kernels(HashMap<&'static str, sys::CUfunction>);
+/// All of them, by their names.
+pub(super) struct Kernels {
+    functions: HashMap<&'static str, sys::CUfunction>,
+    // What they are in.
+    _modules: Vec<Module>,
+}
 
-// SAFETY: functions are handles of a context, which any thread may enter.
+// SAFETY: functions and modules are handles of a context, which any thread may enter.
 unsafe impl Send for Kernels {}
 // SAFETY: likewise.
 unsafe impl Sync for Kernels {}
 
+/// A source's machine code on the device.
+struct Module {
+    handle: sys::CUmodule,
+    context: Arc<Context>,
+}
+
+impl Module {
+    /// # Safety
+    ///
+    /// The code is NVRTC's, as that made it.
+    unsafe fn load(context: &Arc<Context>, code: &[u8]) -> Result<Self, DeviceError> {
+        // SAFETY: the caller says so.
+        let handle = unsafe { module::load_data(code.as_ptr().cast()) };
+        Ok(Self {
+            handle: handle.called("cuModuleLoadData")?,
+            context: Arc::clone(context),
+        })
+    }
+
+    fn function(&self, name: &str) -> Result<sys::CUfunction, DeviceError> {
+        let name = CString::new(name).expect("BUG: a name has no zeros");
+        // SAFETY: the module is loaded.
+        unsafe { module::get_function(self.handle, name) }.called("cuModuleGetFunction")
+    }
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        let done = self.context.enter().and_then(|()| self.context.finish());
+        if self.context.examined(done).is_ok() {
+            // SAFETY: nothing of it is under way, and nothing launches it any more.
+            let _ = unsafe { module::unload(self.handle) };
+        }
+    }
+}
+
 impl Kernels {
     /// Compiles those that are not in the cache.
-    pub(super) fn load(context: &Context, cache: Option<&Path>) -> Result<Self, OpenError> {
+    pub(super) fn load(context: &Arc<Context>, cache: Option<&Path>) -> Result<Self, OpenError> {
         let (major, minor) = context.listed.capability;
         let target = Target::of(10 * major + minor)?;
-        let mut functions = HashMap::new();
+        let (mut functions, mut modules) = (HashMap::new(), Vec::new());
         for source in &SOURCES {
             let code = compile::compiled(source, target, cache)?;
-            // SAFETY: the code is NVRTC's, whole: files of the cache are renamed once complete.
-            let module = unsafe { module::load_data(code.as_ptr().cast()) };
-            let module = module.called("cuModuleLoadData")?;
+            // SAFETY: it is NVRTC's, and files of the cache are verified.
+            let module = unsafe { Module::load(context, &code) }?;
             for kernel in source.kernels {
-                let name = CString::new(*kernel).expect("BUG: a name has no zeros");
-                // SAFETY: the module was just loaded, and is not unloaded.
-                let found = unsafe { module::get_function(module, name) };
-                functions.insert(*kernel, found.called("cuModuleGetFunction")?);
+                functions.insert(*kernel, module.function(kernel)?);
             }
+            modules.push(module);
         }
-        Ok(Self(functions))
+        Ok(Self {
+            functions,
+            _modules: modules,
+        })
     }
 
     pub(super) fn launch(&self, context: &Context, launch: &Launch) -> Result<(), DeviceError> {
-        let function = self.0[launch.kernel];
+        let function = self.functions[launch.kernel];
         if launch.shared > USUAL {
             let attribute = function_attribute();
             // SAFETY: the function's module stays loaded.

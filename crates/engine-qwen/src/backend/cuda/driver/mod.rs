@@ -20,10 +20,7 @@ mod version;
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use self::{
@@ -54,8 +51,6 @@ pub struct Options {
 pub struct Gpu {
     kernels: Kernels,
     tools: Mutex<Tools>,
-    /// Whether an error has ended its use by this process.
-    lost: AtomicBool,
     context: Arc<Context>,
 }
 
@@ -73,17 +68,17 @@ impl Gpu {
     ///
     /// # Errors
     ///
-    /// A library that is not there, with everywhere that it was looked for; a GPU that is not
-    /// there, or too old; a driver that refuses. cuDNN may be missing.
+    /// A library that is not there, with everywhere that it was looked for, or cannot be used; a GPU
+    /// that is not there, or too old; a driver that refuses. cuDNN may be missing: there is a kernel
+    /// for what it does.
     pub fn open(options: &Options) -> Result<Self, OpenError> {
         let context = Arc::new(Context::open(options.ordinal, &options.libraries)?);
         Library::Nvrtc.open(&options.libraries)?;
         Library::CublasLt.open(&options.libraries)?;
-        // A part of it may be missing, or it may be too old: there is a kernel for what it does.
-        let fused = Library::Cudnn.open(&options.libraries);
-        let fused = fused
-            .ok()
-            .and_then(|_| Fused::open(&context).ok().flatten());
+        let fused = match Library::Cudnn.open(&options.libraries) {
+            Ok(_) => context.tried(Fused::open(&context))?.flatten(),
+            Err(_) => None,
+        };
         let tools = Tools {
             products: Products::open(&context, options.cache.clone())?,
             fused,
@@ -93,7 +88,6 @@ impl Gpu {
         Ok(Self {
             kernels: Kernels::load(&context, options.cache.as_deref())?,
             tools: Mutex::new(tools),
-            lost: AtomicBool::new(false),
             context,
         })
     }
@@ -115,7 +109,7 @@ impl Gpu {
 
     /// Whether an error has ended its use by this process, which has to be started anew.
     pub fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::Relaxed)
+        self.context.is_lost()
     }
 
     /// How long it works on these commands, in seconds, once what has to be found out about them
@@ -137,20 +131,14 @@ impl Gpu {
         self.tools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something with the device, in its context. An error that ends its use is remembered.
+    /// Something with the device, in its context.
     fn guarded<T>(
         &self,
         work: impl FnOnce(&mut Tools) -> Result<T, DeviceError>,
     ) -> Result<T, DeviceError> {
         let mut tools = self.tools();
         let done = self.context.enter().and_then(|()| work(&mut tools));
-        done.map_err(|error| {
-            let error = self.context.examined(error);
-            if matches!(error, DeviceError::Failed { sticky: true, .. }) {
-                self.lost.store(true, Ordering::Relaxed);
-            }
-            error
-        })
+        self.context.examined(done)
     }
 
     fn send(&self, tools: &mut Tools, commands: &[Command]) -> Result<(), DeviceError> {
@@ -197,11 +185,12 @@ impl Gpu {
         let Some(library) = &mut tools.fused else {
             return Ok(false);
         };
-        if !library.can(command) {
+        if !library.can(command)? {
             return Ok(false);
         }
         // A library that plans and then does not do it is done without.
-        if library.attend(command).is_err() {
+        let attended = library.attend(command);
+        if self.context.tried(attended)?.is_none() {
             library.forget(command);
             return Ok(false);
         }
@@ -225,15 +214,15 @@ impl Device for Gpu {
     }
 
     fn memory(&self) -> Result<DeviceMemory, DeviceError> {
-        self.context.memory()
+        self.context.examined(self.context.memory())
     }
 
     fn allocate(&self, bytes: usize) -> Result<u64, DeviceError> {
-        self.context.allocate(bytes)
+        self.context.examined(self.context.allocate(bytes))
     }
 
     fn free(&self, at: u64, _bytes: usize) {
-        self.context.free(at);
+        let _ = self.context.examined(self.context.free(at));
     }
 
     fn write(&self, at: u64, bytes: &[u8]) -> Result<(), DeviceError> {

@@ -43,31 +43,51 @@ impl Written {
     }
 }
 
-/// Memory of this machine that stays where it is.
+/// Memory of this machine that stays where it is: [`BUFFER`] bytes.
 struct Pinned {
     at: *mut u8,
     /// When the device is done with it.
     free: Event,
+    // Freed in it, so it has to live as long.
+    context: Arc<Context>,
 }
 
 // SAFETY: it is memory like other memory, owned by one.
 unsafe impl Send for Pinned {}
 
 impl Pinned {
-    fn new() -> Result<Self, DeviceError> {
-        // SAFETY: it is written before it is read.
+    /// Zeros.
+    fn new(context: &Arc<Context>) -> Result<Self, DeviceError> {
+        let free = Event::new()?;
+        // SAFETY: it is written to below, before anybody reads it.
         let at = unsafe { malloc_host(BUFFER, 0) }.called("cuMemHostAlloc")?;
+        let at = at.cast::<u8>();
+        // SAFETY: there are as many bytes.
+        unsafe { at.write_bytes(0, BUFFER) };
         Ok(Self {
-            at: at.cast(),
-            free: Event::new()?,
+            at,
+            free,
+            context: Arc::clone(context),
         })
     }
 
-    /// The first bytes of it, once the device is done with them.
+    /// The first bytes of it, at most all, once the device is done with them.
     fn bytes(&mut self, count: usize) -> Result<&mut [u8], DeviceError> {
         self.free.wait()?;
-        // SAFETY: there are `BUFFER` bytes, in use by nobody else since the event.
+        // SAFETY: there are `BUFFER` bytes, each of which was written to, in use by nobody else since
+        // the event.
         Ok(unsafe { std::slice::from_raw_parts_mut(self.at, count.min(BUFFER)) })
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        let done = self.context.enter().and_then(|()| self.context.finish());
+        // What a lost device still does with it, nobody knows: it is left to the process.
+        if self.context.examined(done).is_ok() {
+            // SAFETY: nothing reads it any more.
+            let _ = unsafe { free_host(self.at.cast()) };
+        }
     }
 }
 
@@ -77,14 +97,13 @@ pub(super) struct Staging {
     /// Which of them is taken next, also by the next writing: one is filled while the other is sent.
     next: usize,
     written: Written,
-    // Freed in it, so it has to live as long.
     context: Arc<Context>,
 }
 
 impl Staging {
     pub(super) fn new(context: &Arc<Context>) -> Result<Self, DeviceError> {
         Ok(Self {
-            buffers: [Pinned::new()?, Pinned::new()?],
+            buffers: [Pinned::new(context)?, Pinned::new(context)?],
             next: 0,
             written: Written::default(),
             context: Arc::clone(context),
@@ -126,18 +145,5 @@ impl Staging {
             chunk.copy_from_slice(buffer);
         }
         Ok(())
-    }
-}
-
-impl Drop for Staging {
-    fn drop(&mut self) {
-        let done = self.context.enter().and_then(|()| self.context.finish());
-        for pinned in &self.buffers {
-            // What a lost device still does with it, nobody knows: it is left to the process.
-            if done.is_ok() {
-                // SAFETY: nothing reads it any more.
-                let _ = unsafe { free_host(pinned.at.cast()) };
-            }
-        }
     }
 }

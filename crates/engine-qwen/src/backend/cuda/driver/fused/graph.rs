@@ -107,8 +107,9 @@ impl Tensor {
 /// Everything that was told of a graph: it has to live as long as what is made of it.
 #[derive(Default)]
 pub(super) struct Graph {
-    kept: Vec<Descriptor>,
+    // Made of what is kept, and so dropped before it.
     pub(super) operations: Vec<Descriptor>,
+    kept: Vec<Descriptor>,
 }
 
 impl Graph {

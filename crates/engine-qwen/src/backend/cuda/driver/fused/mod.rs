@@ -97,17 +97,19 @@ impl Fused {
     }
 
     /// Whether it attends as this command wants; planned if it was not.
-    pub(super) fn can(&mut self, command: &Command) -> bool {
+    pub(super) fn can(&mut self, command: &Command) -> Result<bool, DeviceError> {
         let Some(shape) = Shape::of(command) else {
-            return false;
+            return Ok(false);
         };
-        let (handle, context) = (self.handle, &self.context);
-        // What cannot be planned, for whatever reason, the own kernel does.
-        let plan = self
-            .plans
-            .entry(shape)
-            .or_insert_with(|| Plan::new(handle, context, &shape).ok());
-        plan.is_some()
+        if let Some(plan) = self.plans.get(&shape) {
+            return Ok(plan.is_some());
+        }
+        // What the library refuses the own kernel does.
+        let plan = Plan::new(self.handle, &self.context, &shape);
+        let plan = self.context.tried(plan)?;
+        let can = plan.is_some();
+        self.plans.insert(shape, plan);
+        Ok(can)
     }
 
     /// Does not use the plan for this command's shape any more.

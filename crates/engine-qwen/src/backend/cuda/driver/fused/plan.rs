@@ -11,7 +11,7 @@ use cudarc::cudnn::sys::{
 use super::{
     super::{
         super::{Command, DeviceError, Kind},
-        context::Context,
+        context::{Context, Scratch},
         error::{Called as _, Code as _},
     },
     Shape,
@@ -24,10 +24,13 @@ const ENGINES: usize = 8;
 
 /// A graph made ready for the device.
 pub(super) struct Plan {
+    // Each was made of those after it, and so is dropped before them.
     ready: Descriptor,
-    workspace: Option<(u64, Arc<Context>)>,
-    // What it was made of.
-    _graph: (Graph, Vec<Descriptor>),
+    workspace: Option<Scratch>,
+    _engines: Vec<Descriptor>,
+    _heuristics: Descriptor,
+    _whole: Descriptor,
+    _graph: Graph,
 }
 
 impl Plan {
@@ -58,25 +61,19 @@ impl Plan {
                 &[sys::cudnnBackendHeurMode_t::CUDNN_HEUR_MODE_A],
             )?
             .finalised()?;
-        let mut made_of = vec![whole];
         let engines = engines(&heuristics)?;
-        made_of.push(heuristics);
-        let mut planned = engines
-            .iter()
-            .filter_map(|engine| planned(handle, engine).ok());
-        let Some(plan) = planned.next() else {
-            let unsupported = sys::cudnnStatus_t::CUDNN_STATUS_NOT_SUPPORTED;
-            return Err(unsupported.of("cudnnBackendFinalize"));
-        };
-        made_of.extend(engines);
-        let workspace = match workspace_of(&plan)? {
+        let ready = first_planned(handle, context, &engines)?;
+        let workspace = match workspace_of(&ready)? {
             0 => None,
-            bytes => Some((context.allocate(bytes)?, Arc::clone(context))),
+            bytes => Some(Scratch::new(context, bytes)?),
         };
         Ok(Self {
-            ready: plan,
+            ready,
             workspace,
-            _graph: (graph, made_of),
+            _engines: engines,
+            _heuristics: heuristics,
+            _whole: whole,
+            _graph: graph,
         })
     }
 
@@ -89,7 +86,7 @@ impl Plan {
             panic!("BUG: not an attention");
         };
         let scale = scale.get();
-        let workspace = self.workspace.as_ref().map_or(0, |(at, _)| *at);
+        let workspace = self.workspace.as_ref().map_or(0, Scratch::at);
         let ids = [
             Given::Queries,
             Given::Keys,
@@ -124,14 +121,6 @@ impl Plan {
     }
 }
 
-impl Drop for Plan {
-    fn drop(&mut self) {
-        if let Some((at, context)) = &self.workspace {
-            context.free(*at);
-        }
-    }
-}
-
 /// How the library would do it, the best first.
 fn engines(heuristics: &Descriptor) -> Result<Vec<Descriptor>, DeviceError> {
     let engines = (0..ENGINES).map(|_| Descriptor::new(What::CUDNN_BACKEND_ENGINECFG_DESCRIPTOR));
@@ -152,6 +141,21 @@ fn engines(heuristics: &Descriptor) -> Result<Vec<Descriptor>, DeviceError> {
     .called("cudnnBackendGetAttribute")?;
     engines.truncate(usize::try_from(count).unwrap_or(0));
     Ok(engines)
+}
+
+/// The plan of the first engine that has one.
+fn first_planned(
+    handle: sys::cudnnHandle_t,
+    context: &Context,
+    engines: &[Descriptor],
+) -> Result<Descriptor, DeviceError> {
+    for engine in engines {
+        if let Some(plan) = context.tried(planned(handle, engine))? {
+            return Ok(plan);
+        }
+    }
+    let unsupported = sys::cudnnStatus_t::CUDNN_STATUS_NOT_SUPPORTED;
+    Err(unsupported.of("cudnnBackendFinalize"))
 }
 
 fn planned(handle: sys::cudnnHandle_t, engine: &Descriptor) -> Result<Descriptor, DeviceError> {

@@ -19,7 +19,7 @@ use self::{
 };
 use super::{
     super::{Command, DeviceError, kernel::Launch},
-    context::Context,
+    context::{Context, Scratch},
     error::{Called as _, Code as _},
 };
 
@@ -41,7 +41,7 @@ struct Choice {
 /// The library, and what was found out with it.
 pub(super) struct Products {
     handle: sys::cublasLtHandle_t,
-    workspace: u64,
+    workspace: Scratch,
     choices: BTreeMap<String, Choice>,
     file: Option<PathBuf>,
     context: Arc<Context>,
@@ -65,7 +65,8 @@ impl Products {
         let known = file.as_ref().and_then(|file| fs::read(file).ok());
         let choices = known.and_then(|known| serde_json::from_slice(&known).ok());
         Ok(Self {
-            workspace: context.allocate(WORKSPACE)?,
+            workspace: Scratch::new(context, WORKSPACE)?,
+            // The last that can fail.
             handle: result::create_handle().called("cublasLtCreate")?,
             choices: choices.unwrap_or_default(),
             file,
@@ -134,7 +135,7 @@ impl Products {
     fn choose(&self, product: &Product<'_>) -> Result<Choice, DeviceError> {
         for form in product.forms() {
             // An older library refuses to be told of what it does not have.
-            let Ok(Some(terms)) = Terms::new(product, *form) else {
+            let Some(Some(terms)) = self.context.tried(Terms::new(product, *form))? else {
                 continue;
             };
             let candidates = self.candidates(&terms)?;
@@ -191,9 +192,9 @@ impl Products {
                 algorithm: candidate.algo.data,
                 workspace: candidate.workspaceSize,
             };
-            // One that does not run after all is left out, and so is one that is lost on a device
-            // that is lost: the next call says so.
-            if self.run(product, terms, &choice).is_err() {
+            // One that does not run after all is left out.
+            let run = self.run(product, terms, &choice);
+            if self.context.tried(run)?.is_none() {
                 continue;
             }
             let time = self
@@ -232,7 +233,7 @@ impl Products {
                 product.y.at as *mut c_void,
                 terms.y,
                 &raw const algorithm,
-                self.workspace as *mut c_void,
+                self.workspace.at() as *mut c_void,
                 WORKSPACE,
                 self.context.stream.cast(),
             )
@@ -247,7 +248,6 @@ impl Drop for Products {
             // SAFETY: nothing uses it any more.
             let _ = unsafe { result::destroy_handle(self.handle) };
         }
-        self.context.free(self.workspace);
     }
 }
 
