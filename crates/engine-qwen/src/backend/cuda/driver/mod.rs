@@ -150,10 +150,11 @@ impl Gpu {
     fn one(&self, tools: &mut Tools, command: &Command) -> Result<(), DeviceError> {
         match command.kind {
             Kind::Forget => Ok(()),
-            Kind::Matmul { .. } => match tools.products.multiply(command)? {
-                Some(rest) => self.kernels.launch(&self.context, &rest),
-                None => Ok(()),
-            },
+            Kind::Matmul { .. } => {
+                let rest = tools.products.multiply(command)?;
+                let mut rest = rest.iter();
+                rest.try_for_each(|launch| self.kernels.launch(&self.context, launch))
+            }
             Kind::Attend { .. } => self.attend(tools, command),
             _ => self.kernel(command),
         }

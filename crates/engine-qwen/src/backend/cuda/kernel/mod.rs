@@ -9,6 +9,7 @@ mod element;
 mod head;
 mod launch;
 mod picture;
+mod product;
 mod row;
 mod source;
 
@@ -20,6 +21,7 @@ mod tests;
 pub(super) use self::{
     element::finish,
     launch::{Argument, Launch},
+    product::multiply,
     source::{SOURCES, Source},
 };
 use super::command::{Command, Kind};

@@ -21,7 +21,7 @@ macro_rules! both {
 }
 
 /// All of them.
-pub(in crate::backend::cuda) const SOURCES: [Source; 5] = [
+pub(in crate::backend::cuda) const SOURCES: [Source; 6] = [
     Source {
         name: "row.cu",
         texts: &[NUMBER, include_str!("source/row.cu")],
@@ -68,5 +68,10 @@ pub(in crate::backend::cuda) const SOURCES: [Source; 5] = [
         name: "picture.cu",
         texts: &[NUMBER, MATRIX, include_str!("source/picture.cu")],
         kernels: both!["conv", "depthwise_conv", "upsample", "resize", "bytes"],
+    },
+    Source {
+        name: "product.cu",
+        texts: &[NUMBER, include_str!("source/product.cu")],
+        kernels: both!["multiply"],
     },
 ];

@@ -2,17 +2,18 @@
 
 use std::path::Path;
 
+use float8::F8E4M3;
 use image::RgbImage;
 
 use super::{
     super::{
         Cuda, Precision,
         check::check,
-        command::{Command, Element, Kind, Scales},
+        command::{Command, Element, Kind, Operand, Scales},
         device::{Device, DeviceError, DeviceMemory},
         host::Host,
     },
-    emulation, finish, launch,
+    emulation, finish, launch, multiply,
 };
 use crate::{
     backend::Activation,
@@ -30,7 +31,7 @@ struct Emulated {
 }
 
 impl Emulated {
-    /// A library's product, and a kernel for what is left to do.
+    /// A library's product, or a kernel's of FP8, and a kernel for what is left to do.
     fn multiply(&self, command: &Command) -> Result<(), DeviceError> {
         let Kind::Matmul {
             activation,
@@ -40,6 +41,7 @@ impl Emulated {
         else {
             panic!("BUG: not a product");
         };
+        let (x, weight, y) = (&command.reads[0], &command.reads[1], &command.writes[0]);
         let bare = Command {
             kind: Kind::Matmul {
                 activation: Activation::None,
@@ -49,17 +51,16 @@ impl Emulated {
             reads: command.reads[..2].to_vec(),
             writes: command.writes.clone(),
         };
-        self.on_host(&bare)?;
+        if x.element == Element::F8 {
+            emulation::run(&multiply(x, weight, y));
+        } else {
+            self.on_host(&bare)?;
+        }
         let mut rest = command.reads[2..].iter().copied();
         let bias = bias.then(|| rest.next()).flatten();
         let outputs = (scales != Scales::None).then(|| rest.next()).flatten();
         let rows = (scales == Scales::Both).then(|| rest.next()).flatten();
-        emulation::run(&finish(
-            &command.writes[0],
-            [rows, outputs],
-            bias,
-            activation,
-        ));
+        emulation::run(&finish(y, [rows, outputs], bias, activation));
         Ok(())
     }
 
@@ -156,6 +157,48 @@ fn every_kernel_is_the_reference() {
         wrong.len(),
         findings.len()
     );
+}
+
+/// Every number of E4M3 times one, in a size that no library takes.
+#[test]
+fn products_of_any_size_are_multiplied() {
+    let codes: Vec<u8> = (0..=u8::MAX).filter(|code| code & 0x7f != 0x7f).collect();
+    let width = codes.len();
+    assert_ne!(width % 16, 0);
+    let mut one_each = vec![0; width * width];
+    for i in 0..width {
+        one_each[i * width + i] = F8E4M3::from_f32(1.0).to_bits();
+    }
+    let x: Vec<u8> = codes.iter().chain(codes.iter().rev()).copied().collect();
+    let placed = |element: Element, rows, bytes: &[u8]| {
+        let at = emulation::allocate(bytes.len());
+        emulation::write(at, bytes);
+        Operand {
+            at,
+            element,
+            rows,
+            width,
+            stride: width,
+        }
+    };
+    let operands = [
+        placed(Element::F8, 2, &x),
+        placed(Element::F8, width, &one_each),
+        placed(Element::F32, 2, &vec![0xff; 4 * x.len()]),
+    ];
+    emulation::run(&multiply(&operands[0], &operands[1], &operands[2]));
+    let mut bytes = vec![0; 4 * x.len()];
+    emulation::read(operands[2].at, &mut bytes);
+    let (found, _) = bytes.as_chunks::<4>();
+    let found: Vec<f32> = found
+        .iter()
+        .map(|bytes| f32::from_le_bytes(*bytes))
+        .collect();
+    let expected = x.iter().map(|code| F8E4M3::from_bits(*code).to_f32());
+    assert_eq!(found, expected.collect::<Vec<_>>());
+    for operand in operands {
+        emulation::free(operand.at, operand.bytes());
+    }
 }
 
 struct Unwatched;

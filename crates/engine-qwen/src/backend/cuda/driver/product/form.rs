@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::super::{
     Command, Element, Kind, Operand, Scales,
-    kernel::{Launch, finish},
+    kernel::{Launch, finish, multiply},
 };
 use crate::backend::Activation;
 
@@ -18,6 +18,8 @@ pub(super) enum Form {
     Biased,
     /// Nothing.
     Bare,
+    /// Not even the product, which is a kernel's.
+    Own,
 }
 
 /// A product with everything that belongs to it.
@@ -58,7 +60,7 @@ impl<'a> Product<'a> {
         }
     }
 
-    /// The forms that are right, the best first.
+    /// The library's forms that are right, the best first.
     pub(super) fn forms(&self) -> &'static [Form] {
         // The library promises nothing of its GELU, which 16 bits forgive and 32 do not.
         let is_coarse = self.activation != Activation::None && self.y.element == Element::F32;
@@ -70,16 +72,24 @@ impl<'a> Product<'a> {
         }
     }
 
-    /// What is left to do, if anything.
-    pub(super) fn rest(&self, form: Form) -> Option<Launch> {
+    /// Whether it has to be done without the library where that has no algorithm: of FP8 it wants
+    /// sizes of multiples of 16, and promises nothing of a row or two.
+    pub(super) fn has_own(&self) -> bool {
+        self.x.element == Element::F8
+    }
+
+    /// What is left to do, in order.
+    pub(super) fn rest(&self, form: Form) -> Vec<Launch> {
         let (scales, bias) = match form {
-            Form::Whole => return None,
+            Form::Whole => return Vec::new(),
             Form::Biased => ([None, None], None),
-            Form::Bare => ([self.rows, self.outputs], self.bias),
+            Form::Bare | Form::Own => ([self.rows, self.outputs], self.bias),
         };
+        let own = (form == Form::Own).then(|| multiply(self.x, self.weight, self.y));
         let nothing = scales == [None, None] && bias.is_none();
         let needed = !nothing || self.activation != Activation::None;
-        needed.then(|| finish(self.y, scales, bias, self.activation))
+        let finish = needed.then(|| finish(self.y, scales, bias, self.activation));
+        own.into_iter().chain(finish).collect()
     }
 
     pub(super) fn epilogue(&self, form: Form) -> Option<Epilogue> {
@@ -97,14 +107,22 @@ impl<'a> Product<'a> {
                 Some(Epilogue::CUBLASLT_EPILOGUE_DEFAULT)
             }
             // Others the library does not have.
-            (Form::Whole, _) => None,
+            (Form::Whole | Form::Own, _) => None,
         }
+    }
+
+    /// What the addresses of weight, input and result are multiples of. What is added to the result
+    /// is fetched as that is written.
+    pub(super) fn alignments(&self) -> [u32; 3] {
+        let bias = self.bias.map_or(WIDEST, |bias| alignment(bias.at));
+        let [weight, x, y] = [self.weight, self.x, self.y].map(|operand| alignment(operand.at));
+        [weight, x, y.min(bias)]
     }
 
     /// What an algorithm depends on.
     pub(super) fn key(&self) -> String {
         format!(
-            "{}x{}x{} stride {} of {:?} to {:?} bias {} scales {} {} {:?}",
+            "{}x{}x{} stride {} of {:?} to {:?} bias {} scales {} {} {:?} at {:?}",
             self.x.rows,
             self.x.width,
             self.y.width,
@@ -115,8 +133,17 @@ impl<'a> Product<'a> {
             self.outputs.is_some(),
             self.rows.is_some(),
             self.activation,
+            self.alignments(),
         )
     }
+}
+
+/// More than that the library does not ask for; it is also what it takes for granted unless it is
+/// told.
+const WIDEST: u32 = 256;
+
+fn alignment(at: u64) -> u32 {
+    1 << at.trailing_zeros().min(WIDEST.trailing_zeros())
 }
 
 #[cfg(test)]
@@ -165,15 +192,41 @@ mod tests {
         let command = command(Scales::Both, Activation::GeluTanh);
         let product = Product::of(&command);
         assert_eq!(product.forms()[0], Form::Whole);
-        assert_eq!(product.rest(Form::Whole), None);
+        assert_eq!(product.rest(Form::Whole), []);
         let bits = |form| {
-            let launch = product.rest(form).unwrap();
+            let rest = product.rest(form);
+            let launch = rest.last().unwrap();
             let bits = launch.arguments.iter().map(|argument| argument.bits());
             bits.collect::<Vec<_>>()
         };
         // The result, scales of rows and of outputs, bias, activation, size.
         assert_eq!(bits(Form::Biased), [6, 0, 0, 0, 3, 7, 16]);
         assert_eq!(bits(Form::Bare), [6, 5, 4, 3, 3, 7, 16]);
+        assert_eq!(bits(Form::Own), bits(Form::Bare));
+        let [own, _] = &product.rest(Form::Own)[..] else {
+            panic!("it is multiplied first");
+        };
+        assert_eq!(own.kernel, "multiply_bf16");
+    }
+
+    /// What was timed on wide loads is not used where they are not possible.
+    #[test]
+    fn an_algorithm_is_of_an_alignment() {
+        let placed = |x: u64, bias: u64| {
+            let mut command = command(Scales::None, Activation::None);
+            for (operand, at) in command.reads.iter_mut().zip([x, 4096, bias]) {
+                operand.at = at;
+            }
+            command.writes[0].at = 1 << 20;
+            let product = Product::of(&command);
+            (product.alignments(), product.key())
+        };
+        let (alignments, key) = placed(4096, 512);
+        assert_eq!(alignments, [256, 256, 256]);
+        assert_eq!(placed(1 << 30, 1 << 30), (alignments, key.clone()));
+        assert_eq!(placed(4096 + 48, 512).0, [256, 16, 256]);
+        assert_ne!(placed(4096 + 48, 512).1, key);
+        assert_eq!(placed(4096, 512 + 8).0, [256, 256, 8]);
     }
 
     /// The bias comes after the scale, so it is not the library's.
@@ -182,7 +235,7 @@ mod tests {
         let command = command(Scales::Outputs, Activation::None);
         let product = Product::of(&command);
         assert_eq!(product.forms(), [Form::Bare]);
-        assert!(product.rest(Form::Bare).is_some());
+        assert_eq!(product.rest(Form::Bare).len(), 1);
     }
 
     #[test]

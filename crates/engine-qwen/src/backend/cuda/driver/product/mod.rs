@@ -2,7 +2,8 @@
 //!
 //! `y = x · Wᵀ` of rows is, in the columns that the library counts in, `Wᵀ` of `[outputs, inputs]`
 //! times `x` of `[inputs, rows]`. What the library does besides the product depends on the types
-//! and its version; [`Form`] says it, and a kernel does the rest.
+//! and its version; [`Form`] says it, and a kernel does the rest. FP8 that it does not multiply at
+//! all, as it may be with a row or two, a kernel does too.
 #![expect(unsafe_code, reason = "cuBLASLt is a C library")]
 
 mod form;
@@ -36,6 +37,15 @@ struct Choice {
     form: Form,
     algorithm: [u64; 8],
     workspace: usize,
+}
+
+impl Choice {
+    /// A kernel.
+    const OWN: Self = Self {
+        form: Form::Own,
+        algorithm: [0; 8],
+        workspace: 0,
+    };
 }
 
 /// The library, and what was found out with it.
@@ -74,8 +84,8 @@ impl Products {
         })
     }
 
-    /// Multiplies. What is left to do is given back.
-    pub(super) fn multiply(&mut self, command: &Command) -> Result<Option<Launch>, DeviceError> {
+    /// Multiplies. What is left to do is given back, in order.
+    pub(super) fn multiply(&mut self, command: &Command) -> Result<Vec<Launch>, DeviceError> {
         let product = Product::of(command);
         let key = product.key();
         let choice = match self.choices.get(&key) {
@@ -87,9 +97,11 @@ impl Products {
                 choice
             }
         };
-        let terms = Terms::new(&product, choice.form)?
-            .expect("BUG: a form that was chosen has an epilogue");
-        self.run(&product, &terms, &choice)?;
+        if choice.form != Form::Own {
+            let terms = Terms::new(&product, choice.form)?
+                .expect("BUG: a form that was chosen has an epilogue");
+            self.run(&product, &terms, &choice)?;
+        }
         Ok(product.rest(choice.form))
     }
 
@@ -105,6 +117,9 @@ impl Products {
 
     /// What comes from a file is asked about before it is used.
     fn is_possible(&self, product: &Product<'_>, choice: &Choice) -> bool {
+        if choice.form == Form::Own {
+            return product.has_own();
+        }
         if choice.workspace > WORKSPACE || !product.forms().contains(&choice.form) {
             return false;
         }
@@ -131,17 +146,20 @@ impl Products {
         status.result().is_ok() && found.workspaceSize <= choice.workspace
     }
 
-    /// The fastest algorithm of the best form that the library has any for.
+    /// The fastest algorithm of the best form that the library has any for, or a kernel.
     fn choose(&self, product: &Product<'_>) -> Result<Choice, DeviceError> {
         for form in product.forms() {
             // An older library refuses to be told of what it does not have.
             let Some(Some(terms)) = self.context.tried(Terms::new(product, *form))? else {
                 continue;
             };
-            let candidates = self.candidates(&terms)?;
+            let candidates = self.candidates(product, &terms)?;
             if let Some(choice) = self.fastest(product, &terms, *form, &candidates)? {
                 return Ok(choice);
             }
+        }
+        if product.has_own() {
+            return Ok(Choice::OWN);
         }
         let unsupported = sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED;
         Err(result::CublasError(unsupported).of("cublasLtMatmulAlgoGetHeuristic"))
@@ -149,9 +167,10 @@ impl Products {
 
     fn candidates(
         &self,
+        product: &Product<'_>,
         terms: &Terms,
     ) -> Result<Vec<sys::cublasLtMatmulHeuristicResult_t>, DeviceError> {
-        let preference = Preference::new(WORKSPACE)?;
+        let preference = Preference::new(WORKSPACE, product.alignments())?;
         let mut found = vec![nothing_found(); CANDIDATES];
         let mut count = 0;
         // SAFETY: handle and descriptors live; as many results are written as there is room for.

@@ -7,7 +7,8 @@ use cudarc::cublaslt::{
     result,
     sys::{
         self, cublasLtMatmulDescAttributes_t as Attribute,
-        cublasLtMatmulMatrixScale_t as ScaleMode, cudaDataType_t as DataType,
+        cublasLtMatmulMatrixScale_t as ScaleMode, cublasLtMatmulPreferenceAttributes_t as Limit,
+        cudaDataType_t as DataType,
     },
 };
 
@@ -26,22 +27,28 @@ const TRANSPOSED: i32 = 1;
 pub(super) struct Preference(pub(super) sys::cublasLtMatmulPreference_t);
 
 impl Preference {
-    /// So many bytes besides the operands.
-    pub(super) fn new(bytes: usize) -> Result<Self, DeviceError> {
+    /// So many bytes besides the operands; weight, input and result at multiples of these.
+    pub(super) fn new(bytes: usize, [weight, x, y]: [u32; 3]) -> Result<Self, DeviceError> {
         let this = Self(result::create_matmul_pref().called("cublasLtMatmulPreferenceCreate")?);
-        let attribute =
-            sys::cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
-        // SAFETY: the attribute is of this type.
+        this.set(Limit::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &bytes)?;
+        this.set(Limit::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, &weight)?;
+        this.set(Limit::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &x)?;
+        this.set(Limit::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &y)?;
+        this.set(Limit::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &y)?;
+        Ok(this)
+    }
+
+    fn set<T>(&self, limit: Limit, value: &T) -> Result<(), DeviceError> {
+        // SAFETY: each attribute is set with its type above.
         unsafe {
             result::set_matmul_pref_attribute(
-                this.0,
-                attribute,
-                (&raw const bytes).cast(),
-                size_of_val(&bytes),
+                self.0,
+                limit,
+                std::ptr::from_ref(value).cast(),
+                size_of_val(value),
             )
         }
-        .called("cublasLtMatmulPreferenceSetAttribute")?;
-        Ok(this)
+        .called("cublasLtMatmulPreferenceSetAttribute")
     }
 }
 
