@@ -57,12 +57,12 @@ pub struct DeviceMemory {
 ///
 /// Addresses are of bytes. What is asked for may still be under way when a call returns, but for
 /// [`Self::read`]; an error may be told by a later call than the one that it is of.
-pub trait Device: Send + Sync + 'static {
+///
+/// Not for other crates: an address is believed, and a device that is given a wrong one may write
+/// over whatever is there.
+pub(crate) trait Device: Send + Sync + 'static {
     /// Commands that were captured.
     type Graph: Send;
-
-    /// A name such as `NVIDIA H200`.
-    fn name(&self) -> String;
 
     /// How much memory there is.
     fn memory(&self) -> Result<DeviceMemory, DeviceError>;

@@ -8,6 +8,10 @@
 //!
 //! A [`Device`] carries commands out. [`Host`] does it in ordinary memory with the arithmetic of
 //! [`Cpu`](super::Cpu), which shows, on any machine, that all of the above changes no result.
+#![expect(
+    private_bounds,
+    reason = "what is public works on the devices of this module and on no others"
+)]
 
 mod arena;
 pub mod check;
@@ -31,9 +35,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+pub(crate) use self::device::Device;
 pub use self::{
     command::{Command, Element, Kind, Mask, Operand, Real, Scales, Window},
-    device::{Device, DeviceError, DeviceMemory},
+    device::{DeviceError, DeviceMemory},
     host::Host,
     linear::{CudaConv, CudaLinear},
     trace::CudaTensor,

@@ -1,7 +1,7 @@
 //! How fast a GPU is at parts of the model.
 
 use tryon_engine_qwen::backend::cuda::{
-    Device as _, DeviceError,
+    DeviceError,
     driver::Gpu,
     measure::{Case, Measured, Step, text_layer, vae_decoder},
 };

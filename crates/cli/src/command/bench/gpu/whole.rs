@@ -4,7 +4,6 @@ use std::{error::Error, path::Path, sync::Arc};
 
 use tryon_engine_qwen::{
     backend::cuda::{
-        Device as _,
         driver::Gpu,
         measure::{Case, HEAD, Row, Whole, write_published},
     },

@@ -14,6 +14,7 @@ mod graph;
 mod kernels;
 mod library;
 mod product;
+mod provoke;
 mod transfer;
 mod version;
 
@@ -112,9 +113,19 @@ impl Gpu {
         self.context.is_lost()
     }
 
+    /// What there is of its memory.
+    pub fn memory(&self) -> Result<DeviceMemory, DeviceError> {
+        self.context.examined(self.context.memory())
+    }
+
+    /// Whether it multiplies FP8 matrices.
+    pub fn has_fp8(&self) -> bool {
+        self.context.listed.capability >= (8, 9)
+    }
+
     /// How long it works on these commands, in seconds, once what has to be found out about them
     /// is known.
-    pub fn time(&self, commands: &[Command]) -> Result<f64, DeviceError> {
+    pub(crate) fn time(&self, commands: &[Command]) -> Result<f64, DeviceError> {
         self.run(commands)?;
         self.guarded(|tools| {
             let all = || self.send(tools, commands);
@@ -123,7 +134,7 @@ impl Gpu {
     }
 
     /// Which of the two attends as this command wants, and was the faster: whether it is cuDNN.
-    pub fn is_fused(&self, command: &Command) -> bool {
+    pub(crate) fn is_fused(&self, command: &Command) -> bool {
         self.tools().attentions.get(&placeless(command)) == Some(&true)
     }
 
@@ -210,12 +221,8 @@ fn placeless(command: &Command) -> Command {
 impl Device for Gpu {
     type Graph = Graph;
 
-    fn name(&self) -> String {
-        self.context.listed.name.clone()
-    }
-
     fn memory(&self) -> Result<DeviceMemory, DeviceError> {
-        self.context.examined(self.context.memory())
+        self.memory()
     }
 
     fn allocate(&self, bytes: usize) -> Result<u64, DeviceError> {
@@ -247,7 +254,7 @@ impl Device for Gpu {
     }
 
     fn has_fp8(&self) -> bool {
-        self.context.listed.capability >= (8, 9)
+        self.has_fp8()
     }
 }
 

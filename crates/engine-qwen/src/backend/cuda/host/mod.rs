@@ -113,10 +113,6 @@ impl Memory {
 impl Device for Host {
     type Graph = Vec<Command>;
 
-    fn name(&self) -> String {
-        "host".to_owned()
-    }
-
     fn memory(&self) -> Result<DeviceMemory, DeviceError> {
         Ok(DeviceMemory {
             free: self.total - self.taken(),

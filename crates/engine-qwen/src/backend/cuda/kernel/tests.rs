@@ -91,10 +91,6 @@ impl Emulated {
 impl Device for Emulated {
     type Graph = Vec<Command>;
 
-    fn name(&self) -> String {
-        "emulation".to_owned()
-    }
-
     fn memory(&self) -> Result<DeviceMemory, DeviceError> {
         self.library.memory()
     }

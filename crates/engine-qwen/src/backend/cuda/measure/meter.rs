@@ -46,10 +46,6 @@ impl<D: Device> Metered<D> {
 impl<D: Device> Device for Metered<D> {
     type Graph = D::Graph;
 
-    fn name(&self) -> String {
-        self.device.name()
-    }
-
     fn memory(&self) -> Result<DeviceMemory, DeviceError> {
         self.device.memory()
     }
