@@ -181,7 +181,7 @@ impl Drop for Program {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::path::PathBuf;
 
     use rayon::prelude::*;
@@ -191,12 +191,16 @@ mod tests {
         *,
     };
 
-    /// NVRTC as `test.sh` installs it, or as it is installed otherwise.
-    fn open() {
+    /// Where `test.sh` installs NVRTC.
+    pub(in super::super) fn package() -> PathBuf {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/clients");
         let clients = std::env::var_os("TRYON_TEST_CLIENTS").map_or(root, PathBuf::from);
-        let package = clients.join("nvrtc-13.0.88/nvidia/cu13/lib");
-        if let Err(error) = Library::Nvrtc.open(&[package]) {
+        clients.join("nvrtc-13.0.88/nvidia/cu13/lib")
+    }
+
+    /// NVRTC from there, or as it is installed otherwise.
+    fn open() {
+        if let Err(error) = Library::Nvrtc.open(&[package()]) {
             panic!("{error}; `test.sh` installs it, as does `pip install nvidia-cuda-nvrtc`");
         }
     }

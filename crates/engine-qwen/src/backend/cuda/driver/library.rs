@@ -403,6 +403,21 @@ mod tests {
     }
 
     #[test]
+    fn a_library_of_a_newer_cuda_than_the_drivers_is_passed_over_and_told() {
+        let package = super::super::compile::tests::package();
+        let driver = CudaVersion::from(12_040);
+        let mut search = Search::new(Library::Nvrtc, Some(driver));
+        assert_eq!(search.look_in(&package), None);
+        let expected = format!(
+            "`{}/libnvrtc.so.13` is of CUDA 13.0, and the driver knows CUDA 12.4 at most: install a \
+             newer driver, or NVIDIA's libraries for CUDA 12",
+            package.display()
+        );
+        let error = search.refused.expect("`test.sh` installs NVRTC");
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
     fn packages_of_every_python_are_looked_into() {
         let root = tempfile::tempdir().unwrap();
         for python in ["python3.12/site-packages", "python3/dist-packages", "other"] {
