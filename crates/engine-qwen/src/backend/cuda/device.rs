@@ -89,6 +89,9 @@ pub(crate) trait Device: Send + Sync + 'static {
     /// Carries out what was captured.
     fn replay(&self, graph: &Self::Graph) -> Result<(), DeviceError>;
 
+    /// Gives back what it keeps to be faster and can make again. What was captured stays whole.
+    fn release(&self) {}
+
     /// Whether it wants to be told what is read no more ([`Kind::Forget`](super::Kind::Forget)).
     fn wants_forgetting(&self) -> bool {
         false

@@ -27,13 +27,11 @@ mod lower;
 pub mod measure;
 mod plan;
 mod pool;
+mod recent;
 mod record;
 mod trace;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use self::device::Device;
 pub use self::{
@@ -46,15 +44,20 @@ pub use self::{
 use self::{
     graph::Graph,
     linear::{Store, widen},
-    plan::{Addresses, Plan, Way},
+    plan::{Addresses, Captures, Plan, Way},
     pool::{Memory, Pool},
+    recent::Recent,
     trace::{Stored, Trace},
 };
 use super::Result;
 use crate::error::ComputeError;
 
 /// Plans that are kept: each prompt of another length has its own.
-const KEPT: usize = 48;
+const PLANS: usize = 48;
+
+/// Captures that are kept, of all plans: forty steps with guidance, which is two at each. They take
+/// memory of the device.
+const CAPTURES: usize = 80;
 
 /// How numbers are kept and multiplied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,15 +81,17 @@ impl Default for Precision {
 
 /// A GPU, or what stands for one.
 pub struct Cuda<D: Device> {
+    // Dropped before the device that it is of.
+    state: Mutex<State<D>>,
     device: Arc<D>,
     pool: Arc<Pool<D>>,
     precision: Precision,
-    state: Mutex<State<D>>,
 }
 
 /// What is kept from one computation to the next.
 struct State<D: Device> {
-    plans: HashMap<Graph, (u64, Plan<D>)>,
+    plans: Recent<Graph, Plan>,
+    captures: Captures<D>,
     arena: Option<Memory>,
     counts: Counts,
 }
@@ -109,14 +114,15 @@ impl<D: Device> Cuda<D> {
     pub fn new(device: D, precision: Precision) -> Self {
         let device = Arc::new(device);
         Self {
-            pool: Pool::new(Arc::clone(&device)),
-            device,
-            precision,
             state: Mutex::new(State {
-                plans: HashMap::new(),
+                plans: Recent::new(PLANS),
+                captures: Recent::new(CAPTURES),
                 arena: None,
                 counts: Counts::default(),
             }),
+            pool: Pool::new(Arc::clone(&device)),
+            device,
+            precision,
         }
     }
 
@@ -133,13 +139,14 @@ impl<D: Device> Cuda<D> {
     /// What the plan of the last computation computes, in order.
     pub fn last_plan(&self) -> Vec<Kind> {
         let state = self.state();
-        let last = state.plans.values().max_by_key(|(used, _)| *used);
-        last.map_or_else(Vec::new, |(_, plan)| plan.kinds().collect())
+        let last = state.plans.last();
+        last.map_or_else(Vec::new, |plan| plan.kinds().collect())
     }
 
-    /// Gives back what is kept to compute faster: plans, captures and the arena.
+    /// Gives back what is kept to compute faster: plans, captures, the arena, and what the device
+    /// keeps itself.
     pub fn release(&self) {
-        self.state().release();
+        self.state().release(&self.device);
     }
 
     fn state(&self) -> MutexGuard<'_, State<D>> {
@@ -170,7 +177,7 @@ impl<D: Device> Cuda<D> {
         if trace.graph.outputs.is_empty() {
             return Ok(());
         }
-        let stored = retry(&mut state, |state| self.carry_out(state, &trace))?;
+        let stored = self.retry(&mut state, |state| self.carry_out(state, &trace))?;
         trace.settle(stored);
         Ok(())
     }
@@ -180,7 +187,7 @@ impl<D: Device> Cuda<D> {
         &self,
         mut put: impl FnMut(&Store<'_, D>) -> std::result::Result<T, DeviceError>,
     ) -> Result<T> {
-        retry(&mut self.state(), |_| put(&self.store()))
+        self.retry(&mut self.state(), |_| put(&self.store()))
     }
 
     fn carry_out(
@@ -189,12 +196,12 @@ impl<D: Device> Cuda<D> {
         trace: &Trace,
     ) -> std::result::Result<Vec<Stored>, DeviceError> {
         state.counts.runs += 1;
-        let runs = state.counts.runs;
-        let mut plan = if let Some((_, plan)) = state.plans.remove(&trace.graph) {
+        let mut plan = if let Some(plan) = state.plans.remove(&trace.graph) {
             plan
         } else {
             state.counts.planned += 1;
-            Plan::of(&trace.graph, self.device.wants_forgetting())
+            let forgetting = self.device.wants_forgetting();
+            Plan::of(state.counts.planned, &trace.graph, forgetting)
         };
         let arena = self.arena(state, plan.arena)?;
         let outputs = plan.outputs.iter().map(|output| {
@@ -208,13 +215,33 @@ impl<D: Device> Cuda<D> {
             leaves: trace.leaves.iter().map(Stored::at).collect(),
             outputs: outputs.iter().map(Stored::at).collect(),
         };
-        match plan.run(&self.device, addresses)? {
+        match plan.run(&*self.device, addresses, &mut state.captures)? {
             Way::Sent => {}
             Way::Captured => state.counts.captured += 1,
             Way::Replayed => state.counts.replayed += 1,
         }
-        state.keep(trace.graph.clone(), runs, plan);
+        state.plans.insert(trace.graph.clone(), plan);
         Ok(outputs)
+    }
+
+    /// Tries once more without plans, captures and arena if memory runs out: they can be made
+    /// again. If there is too little even so, nothing of the attempt is left.
+    fn retry<T>(
+        &self,
+        state: &mut State<D>,
+        mut attempt: impl FnMut(&mut State<D>) -> std::result::Result<T, DeviceError>,
+    ) -> Result<T> {
+        let out_of_memory = |error: &DeviceError| matches!(error, DeviceError::OutOfMemory { .. });
+        let mut result = attempt(state);
+        for last in [false, true] {
+            if result.as_ref().is_err_and(out_of_memory) {
+                state.release(&self.device);
+                if !last {
+                    result = attempt(state);
+                }
+            }
+        }
+        result.map_err(ComputeError::from)
     }
 
     /// The arena, as large as it has to be.
@@ -224,6 +251,8 @@ impl<D: Device> Cuda<D> {
         {
             return Ok(arena.at());
         }
+        // Of no use at other addresses.
+        state.captures.clear();
         // The smaller one first: both may not fit.
         state.arena = None;
         let arena = self.pool.take(bytes)?;
@@ -240,37 +269,113 @@ impl<D: Device> Cuda<D> {
     }
 }
 
-/// Tries once more without plans and arena if memory runs out: they can be made again. If there
-/// is too little even so, nothing of the attempt is left.
-fn retry<D: Device, T>(
-    state: &mut State<D>,
-    mut attempt: impl FnMut(&mut State<D>) -> std::result::Result<T, DeviceError>,
-) -> Result<T> {
-    let out_of_memory = |error: &DeviceError| matches!(error, DeviceError::OutOfMemory { .. });
-    let mut result = attempt(state);
-    for last in [false, true] {
-        if result.as_ref().is_err_and(out_of_memory) {
-            state.release();
-            if !last {
-                result = attempt(state);
-            }
-        }
+impl<D: Device> State<D> {
+    fn release(&mut self, device: &D) {
+        self.plans.clear();
+        self.captures.clear();
+        self.arena = None;
+        device.release();
     }
-    result.map_err(ComputeError::from)
 }
 
-impl<D: Device> State<D> {
-    fn release(&mut self) {
-        self.plans.clear();
-        self.arena = None;
+#[cfg(test)]
+mod tests {
+    use super::{super::Backend as _, *};
+
+    /// A device with `count` tensors of `numbers` ones, each at a place of its own.
+    fn with_tensors(count: usize, numbers: usize) -> (Cuda<Host>, Vec<CudaTensor>) {
+        let precision = Precision {
+            storage: Element::F32,
+            ..Precision::default()
+        };
+        let cuda = Cuda::new(Host::default(), precision);
+        let tensors = (0..count)
+            .map(|_| cuda.upload(vec![1.0; numbers], &[1, numbers]).unwrap())
+            .collect();
+        (cuda, tensors)
     }
 
-    fn keep(&mut self, graph: Graph, used: u64, plan: Plan<D>) {
-        if self.plans.len() == KEPT {
-            let oldest = self.plans.iter().min_by_key(|(_, (used, _))| *used);
-            let oldest = oldest.map(|(graph, _)| graph.clone());
-            oldest.map(|graph| self.plans.remove(&graph));
+    /// As many commands as are worth a capture, and then some.
+    fn multiple(cuda: &Cuda<Host>, x: &CudaTensor) {
+        let mut sum = x.clone();
+        for _ in 1..50 {
+            sum = cuda.add(&sum, x).unwrap();
         }
-        self.plans.insert(graph, (used, plan));
+        let sum = cuda.download(&sum).unwrap();
+        assert_eq!(sum, vec![50.0; x.width()]);
+    }
+
+    /// How often it was captured and replayed since `before`.
+    fn since(cuda: &Cuda<Host>, before: Counts) -> [u64; 2] {
+        let now = cuda.counts();
+        [
+            now.captured - before.captured,
+            now.replayed - before.replayed,
+        ]
+    }
+
+    #[test]
+    fn the_capture_that_was_not_used_for_longest_is_given_up() {
+        let (cuda, tensors) = with_tensors(CAPTURES + 1, 8);
+        multiple(&cuda, &tensors[0]);
+        let before = cuda.counts();
+        assert_eq!((before.planned, before.captured), (1, 0));
+        for tensor in &tensors[..CAPTURES] {
+            multiple(&cuda, tensor);
+        }
+        multiple(&cuda, &tensors[0]);
+        assert_eq!(since(&cuda, before), [CAPTURES as u64, 1], "all are kept");
+        let before = cuda.counts();
+        for at in [CAPTURES, 0, 1] {
+            multiple(&cuda, &tensors[at]);
+        }
+        assert_eq!(since(&cuda, before), [2, 1], "but for the second");
+        assert_eq!(cuda.counts().planned, 1);
+    }
+
+    #[test]
+    fn captures_end_with_their_arena() {
+        let (cuda, tensors) = with_tensors(1, 8);
+        let x = &tensors[0];
+        for _ in 0..3 {
+            multiple(&cuda, x);
+        }
+        let before = cuda.counts();
+        assert_eq!((before.captured, before.replayed), (1, 1));
+        let wide = cuda.upload(vec![1.0; 1 << 16], &[1, 1 << 16]).unwrap();
+        multiple(&cuda, &wide);
+        multiple(&cuda, x);
+        assert_eq!(since(&cuda, before), [1, 0], "captured again");
+    }
+
+    #[test]
+    fn plans_are_as_many_as_are_kept() {
+        let (cuda, _) = with_tensors(0, 0);
+        let tensors: Vec<CudaTensor> = (1..=PLANS + 1)
+            .map(|numbers| cuda.upload(vec![1.0; numbers], &[1, numbers]).unwrap())
+            .collect();
+        for tensor in &tensors {
+            multiple(&cuda, tensor);
+        }
+        let planned = cuda.counts().planned;
+        multiple(&cuda, &tensors[PLANS]);
+        assert_eq!(cuda.counts().planned, planned);
+        multiple(&cuda, &tensors[0]);
+        assert_eq!(cuda.counts().planned, planned + 1);
+    }
+
+    #[test]
+    fn what_a_device_keeps_is_given_back_when_memory_runs_out() {
+        let cuda = Cuda::new(Host::with_memory(64 << 20), Precision::default());
+        assert_eq!(cuda.device().releases(), 0);
+        let wide = vec![1.0; 32 << 20];
+        assert!(cuda.upload(wide, &[1, 32 << 20]).is_err());
+        assert_eq!(
+            cuda.device().releases(),
+            2,
+            "before it is tried again, and in the end"
+        );
+        cuda.release();
+        assert_eq!(cuda.device().releases(), 3);
     }
 }

@@ -1,7 +1,5 @@
 //! Commands with their places in the arena, and what was captured of them.
 
-use std::collections::VecDeque;
-
 use super::{
     arena::{Span, arrange},
     command::{Command, Element, Kind, Operand},
@@ -9,16 +7,16 @@ use super::{
     fuse,
     graph::Graph,
     lower::{Output, Place, lower},
+    recent::Recent,
 };
-
-/// Captures that a plan keeps: a step for each of forty timesteps and then some.
-const KEPT: usize = 64;
 
 /// A plan of fewer commands is as quickly sent to the device as a capture of it.
 const WORTH_CAPTURING: usize = 32;
 
 /// What to do for a graph.
-pub(super) struct Plan<D: Device> {
+pub(super) struct Plan {
+    /// No other plan's.
+    id: u64,
     commands: Vec<Command<Place>>,
     /// Of each buffer in the arena.
     offsets: Vec<usize>,
@@ -27,11 +25,13 @@ pub(super) struct Plan<D: Device> {
     pub(super) outputs: Vec<Output>,
     /// Whether it was ever carried out.
     warm: bool,
-    captures: VecDeque<(Addresses, D::Graph)>,
 }
 
+/// What was captured of all plans, by the plan's number and the addresses.
+pub(super) type Captures<D> = Recent<(u64, Addresses), <D as Device>::Graph>;
+
 /// Where the memory is that a plan works on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Addresses {
     pub(super) arena: u64,
     pub(super) leaves: Vec<u64>,
@@ -49,9 +49,10 @@ pub(super) enum Way {
     Replayed,
 }
 
-impl<D: Device> Plan<D> {
-    /// Plans a graph. With `forgetting`, the device is told what is read no more.
-    pub(super) fn of(graph: &Graph, forgetting: bool) -> Self {
+impl Plan {
+    /// Plans a graph, under a number that no other plan has. With `forgetting`, the device is told
+    /// what is read no more.
+    pub(super) fn of(id: u64, graph: &Graph, forgetting: bool) -> Self {
         let lowered = lower(&fuse::graph(graph));
         let mut commands = fuse::commands(lowered.commands);
         let spans = spans(&commands, &lowered.buffers);
@@ -60,12 +61,12 @@ impl<D: Device> Plan<D> {
             commands = forget(commands, &spans);
         }
         Self {
+            id,
             commands,
             offsets,
             arena,
             outputs: lowered.outputs,
             warm: false,
-            captures: VecDeque::new(),
         }
     }
 
@@ -77,13 +78,18 @@ impl<D: Device> Plan<D> {
 
     /// Carries it out. The first time command by command, so that the device finds out what it has
     /// to; from then on captured, once for each set of addresses.
-    pub(super) fn run(&mut self, device: &D, addresses: Addresses) -> Result<Way, DeviceError> {
-        let kept = self.captures.iter().position(|(at, _)| *at == addresses);
-        if let Some(kept) = kept {
-            device.replay(&self.captures[kept].1)?;
+    pub(super) fn run<D: Device>(
+        &mut self,
+        device: &D,
+        addresses: Addresses,
+        captures: &mut Captures<D>,
+    ) -> Result<Way, DeviceError> {
+        let key = (self.id, addresses);
+        if let Some(graph) = captures.find(&key) {
+            device.replay(graph)?;
             return Ok(Way::Replayed);
         }
-        let commands = self.bind(&addresses);
+        let commands = self.bind(&key.1);
         if !self.warm || commands.len() < WORTH_CAPTURING {
             device.run(&commands)?;
             self.warm = true;
@@ -91,10 +97,7 @@ impl<D: Device> Plan<D> {
         }
         let graph = device.capture(&commands)?;
         device.replay(&graph)?;
-        if self.captures.len() == KEPT {
-            self.captures.pop_front();
-        }
-        self.captures.push_back((addresses, graph));
+        captures.insert(key, graph);
         Ok(Way::Captured)
     }
 

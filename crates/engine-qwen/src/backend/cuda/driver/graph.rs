@@ -11,7 +11,7 @@ use cudarc::driver::{
 use super::{super::DeviceError, context::Context, error::Called as _};
 
 /// Commands that were captured.
-pub struct Graph {
+pub(super) struct Graph {
     executable: sys::CUgraphExec,
     // Destroyed in it, so it has to live as long.
     context: Arc<Context>,

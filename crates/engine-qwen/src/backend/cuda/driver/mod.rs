@@ -25,12 +25,16 @@ use std::{
 };
 
 use self::{
-    context::Context, fused::Fused, kernels::Kernels, product::Products, transfer::Staging,
+    context::Context,
+    fused::{Fused, Held},
+    graph::Graph,
+    kernels::Kernels,
+    product::Products,
+    transfer::Staging,
 };
 pub use self::{
     context::{Listed, devices},
     error::OpenError,
-    graph::Graph,
     library::Library,
     transfer::Written,
     version::{CudaVersion, driver_version},
@@ -53,6 +57,13 @@ pub struct Gpu {
     kernels: Kernels,
     tools: Mutex<Tools>,
     context: Arc<Context>,
+}
+
+/// Commands that were captured.
+pub struct Captured {
+    graph: Graph,
+    // What it computes by, for as long as it may.
+    _attentions: Vec<Arc<Held>>,
 }
 
 /// What one thread at a time uses.
@@ -186,10 +197,13 @@ impl Gpu {
         if known.is_none() {
             tools.attentions.insert(key, fused);
         }
-        match &tools.fused {
-            Some(library) if fused => library.attend(command),
-            _ => self.kernel(command),
+        if fused
+            && let Some(library) = &mut tools.fused
+            && library.can(command)?
+        {
+            return library.attend(command);
         }
+        self.kernel(command)
     }
 
     /// Each is done once before it is timed.
@@ -213,13 +227,28 @@ impl Gpu {
     }
 }
 
+/// What the library attends with in these commands. What it had given up is planned again here, since
+/// it cannot be while the commands are captured.
+fn attentions(tools: &mut Tools, commands: &[Command]) -> Result<Vec<Arc<Held>>, DeviceError> {
+    let Some(library) = &mut tools.fused else {
+        return Ok(Vec::new());
+    };
+    let attentions = commands
+        .iter()
+        .filter(|command| matches!(command.kind, Kind::Attend { .. }));
+    attentions
+        .filter(|command| tools.attentions.get(&placeless(command)) == Some(&true))
+        .filter_map(|command| library.plan(command).transpose())
+        .collect()
+}
+
 /// A command wherever its operands are: what is found out about it is the same.
 fn placeless(command: &Command) -> Command {
     command.map(|at| at % 16)
 }
 
 impl Device for Gpu {
-    type Graph = Graph;
+    type Graph = Captured;
 
     fn memory(&self) -> Result<DeviceMemory, DeviceError> {
         self.memory()
@@ -245,12 +274,25 @@ impl Device for Gpu {
         self.guarded(|tools| self.send(tools, commands))
     }
 
-    fn capture(&self, commands: &[Command]) -> Result<Graph, DeviceError> {
-        self.guarded(|tools| Graph::capture(&self.context, || self.send(tools, commands)))
+    fn capture(&self, commands: &[Command]) -> Result<Captured, DeviceError> {
+        self.guarded(|tools| {
+            let attentions = attentions(tools, commands)?;
+            let graph = Graph::capture(&self.context, || self.send(tools, commands))?;
+            Ok(Captured {
+                graph,
+                _attentions: attentions,
+            })
+        })
     }
 
-    fn replay(&self, graph: &Graph) -> Result<(), DeviceError> {
-        self.guarded(|_| graph.launch())
+    fn replay(&self, captured: &Captured) -> Result<(), DeviceError> {
+        self.guarded(|_| captured.graph.launch())
+    }
+
+    fn release(&self) {
+        if let Some(library) = &mut self.tools().fused {
+            library.release();
+        }
     }
 
     fn has_fp8(&self) -> bool {

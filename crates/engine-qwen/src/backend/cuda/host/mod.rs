@@ -30,6 +30,8 @@ struct Memory {
     taken: u64,
     /// How often memory was asked for.
     allocations: u64,
+    /// How often it was told to give back what it keeps.
+    releases: u64,
 }
 
 /// The first address: 0 is nobody's.
@@ -50,6 +52,11 @@ impl Host {
     /// How often memory was asked for.
     pub fn allocations(&self) -> u64 {
         self.memory().allocations
+    }
+
+    /// How often it was told to give back what it keeps, of which there is nothing.
+    pub fn releases(&self) -> u64 {
+        self.memory().releases
     }
 
     /// Bytes that are taken.
@@ -177,6 +184,10 @@ impl Device for Host {
 
     fn replay(&self, graph: &Vec<Command>) -> Result<(), DeviceError> {
         self.run(graph)
+    }
+
+    fn release(&self) {
+        self.memory().releases += 1;
     }
 
     fn wants_forgetting(&self) -> bool {

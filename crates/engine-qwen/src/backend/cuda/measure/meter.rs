@@ -83,6 +83,10 @@ impl<D: Device> Device for Metered<D> {
         self.device.replay(graph)
     }
 
+    fn release(&self) {
+        self.device.release();
+    }
+
     fn wants_forgetting(&self) -> bool {
         self.device.wants_forgetting()
     }

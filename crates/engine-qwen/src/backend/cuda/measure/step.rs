@@ -10,7 +10,7 @@ use crate::backend::{
     Activation,
     cuda::{
         Command, Device as _, DeviceError, Element, Kind, Mask, Operand, Scales,
-        driver::{Gpu, Graph},
+        driver::{Captured, Gpu},
     },
 };
 
@@ -166,7 +166,7 @@ impl<'a> Step<'a> {
         Ok((measured, commands.len()))
     }
 
-    fn replay(&self, device: &Gpu, graph: &Graph, times: usize) -> Result<f64, DeviceError> {
+    fn replay(&self, device: &Gpu, graph: &Captured, times: usize) -> Result<f64, DeviceError> {
         // What was asked for before is over once something is read.
         device.read(self.joint.out.at, &mut [0; 2])?;
         let start = Instant::now();

@@ -8,19 +8,22 @@ mod descriptor;
 mod graph;
 mod plan;
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use cudarc::cudnn::{result, sys};
 
 use self::plan::Plan;
 use super::{
-    super::{Command, DeviceError, Element, Kind, Mask, Operand},
+    super::{Command, DeviceError, Element, Kind, Mask, Operand, recent::Recent},
     context::Context,
     error::Called as _,
 };
 
 /// The oldest version whose sequences may have any length.
 const OLDEST: usize = 90_000;
+
+/// Plans that are kept: a prompt of another length makes shapes of its own.
+const PLANS: usize = 48;
 
 /// What a plan depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,8 +72,28 @@ impl Shape {
 /// The library, and a plan for each shape that it has one for.
 pub(super) struct Fused {
     handle: sys::cudnnHandle_t,
-    plans: HashMap<Shape, Option<Plan>>,
+    plans: Recent<Shape, Option<Arc<Held>>>,
     context: Arc<Context>,
+}
+
+/// A plan that is kept, or that a capture needs after it is not kept any more: its kernels and its
+/// workspace are the plan's.
+pub(super) struct Held {
+    plan: Plan,
+    context: Arc<Context>,
+}
+
+// SAFETY: a plan is executed by whoever has the library, one thread at a time, and dropped by its
+// last owner.
+unsafe impl Send for Held {}
+// SAFETY: likewise.
+unsafe impl Sync for Held {}
+
+/// What was asked for of it may be under way.
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.context.enter().and_then(|()| self.context.finish());
+    }
 }
 
 // SAFETY: a handle and its descriptors may be used by any thread, by one at a time.
@@ -88,7 +111,7 @@ impl Fused {
         unsafe { sys::cudnnCreate(&raw mut handle) }.called("cudnnCreate")?;
         let this = Self {
             handle,
-            plans: HashMap::new(),
+            plans: Recent::new(PLANS),
             context: Arc::clone(context),
         };
         // SAFETY: handle and stream live.
@@ -98,18 +121,25 @@ impl Fused {
 
     /// Whether it attends as this command wants; planned if it was not.
     pub(super) fn can(&mut self, command: &Command) -> Result<bool, DeviceError> {
+        Ok(self.plan(command)?.is_some())
+    }
+
+    /// What it attends with as this command wants, planned if it was not, which cannot be done
+    /// while something is captured.
+    pub(super) fn plan(&mut self, command: &Command) -> Result<Option<Arc<Held>>, DeviceError> {
         let Some(shape) = Shape::of(command) else {
-            return Ok(false);
+            return Ok(None);
         };
-        if let Some(plan) = self.plans.get(&shape) {
-            return Ok(plan.is_some());
+        if let Some(known) = self.plans.find(&shape) {
+            return Ok(known.clone());
         }
         // What the library refuses the own kernel does.
         let plan = Plan::new(self.handle, &self.context, &shape);
         let plan = self.context.tried(plan)?;
-        let can = plan.is_some();
-        self.plans.insert(shape, plan);
-        Ok(can)
+        let context = Arc::clone(&self.context);
+        let held = plan.map(|plan| Arc::new(Held { plan, context }));
+        self.plans.insert(shape, held.clone());
+        Ok(held)
     }
 
     /// Does not use the plan for this command's shape any more.
@@ -119,13 +149,18 @@ impl Fused {
         }
     }
 
+    /// Gives back every plan that no capture needs.
+    pub(super) fn release(&mut self) {
+        self.plans.clear();
+    }
+
     /// # Panics
     ///
     /// If it [cannot](Self::can).
     pub(super) fn attend(&self, command: &Command) -> Result<(), DeviceError> {
-        let plan = Shape::of(command).and_then(|shape| self.plans.get(&shape)?.as_ref());
-        let plan = plan.expect("BUG: it was asked whether it can");
-        plan.execute(self.handle, command)
+        let held = Shape::of(command).and_then(|shape| self.plans.peek(&shape)?.as_ref());
+        let held = held.expect("BUG: it was asked whether it can");
+        held.plan.execute(self.handle, command)
     }
 }
 
