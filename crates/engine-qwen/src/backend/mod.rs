@@ -138,6 +138,12 @@ pub trait Backend: Send + Sync + 'static {
     /// A name such as `cpu`.
     fn name(&self) -> &'static str;
 
+    /// As how many numbers it would rather have the `width` that are inside an MLP: where there are
+    /// more, the weights are padded with zeros.
+    fn padded_width(&self, width: usize) -> usize {
+        width
+    }
+
     /// Bytes of the device's own memory that are free. Nothing of one that computes in the machine's.
     fn free_memory(&self) -> Option<u64> {
         None

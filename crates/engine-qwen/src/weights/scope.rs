@@ -60,6 +60,63 @@ pub enum Matrix {
     },
 }
 
+impl LinearWeights {
+    /// The same for more inputs and outputs, with zeros for what there was not.
+    ///
+    /// # Panics
+    ///
+    /// If there were more.
+    #[must_use]
+    pub fn padded(mut self, inputs: usize, outputs: usize) -> Self {
+        assert!(
+            inputs >= self.inputs && outputs >= self.outputs,
+            "BUG: what there is has room"
+        );
+        let from = self.inputs;
+        let to = [inputs, outputs];
+        self.matrix = match self.matrix {
+            Matrix::F32(values) => Matrix::F32(pad(values, from, to, 0.0)),
+            Matrix::Bf16(values) => Matrix::Bf16(pad(values, from, to, bf16::ZERO)),
+            Matrix::F8 {
+                values,
+                mut scale,
+                mode,
+            } => {
+                scale.resize(outputs, 1.0);
+                let values = pad(values, from, to, F8E4M3::ZERO);
+                Matrix::F8 {
+                    values,
+                    scale,
+                    mode,
+                }
+            }
+        };
+        if let Some(bias) = &mut self.bias {
+            bias.resize(outputs, 0.0);
+        }
+        Self {
+            inputs,
+            outputs,
+            ..self
+        }
+    }
+}
+
+/// Rows of `from` numbers as so many of more.
+fn pad<T: Copy>(values: Vec<T>, from: usize, [inputs, outputs]: [usize; 2], zero: T) -> Vec<T> {
+    let mut padded = values;
+    if inputs != from {
+        let rows = padded.chunks_exact(from);
+        let wide = rows.flat_map(|row| {
+            let more = std::iter::repeat_n(zero, inputs - from);
+            row.iter().copied().chain(more)
+        });
+        padded = wide.collect();
+    }
+    padded.resize(inputs * outputs, zero);
+    padded
+}
+
 impl<'a> Scope<'a> {
     pub(super) fn new(weights: &'a Weights) -> Self {
         Self {
@@ -225,5 +282,50 @@ fn to_bf16(view: &View<'_>) -> Result<Vec<bf16>, LoadError> {
         Ok(values)
     } else {
         Err(view.not_finite())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_padded_is_zero() {
+        let layer = LinearWeights {
+            matrix: Matrix::F32(vec![1.0, 2.0, 3.0, 4.0]),
+            inputs: 2,
+            outputs: 2,
+            bias: Some(vec![5.0, 6.0]),
+        };
+        let padded = layer.padded(3, 4);
+        assert_eq!((padded.inputs, padded.outputs), (3, 4));
+        let Matrix::F32(values) = padded.matrix else {
+            panic!("it is of another type");
+        };
+        let expected = [1.0, 2.0, 0.0, 3.0, 4.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+        assert_eq!(values, expected);
+        assert_eq!(padded.bias, Some(vec![5.0, 6.0, 0.0, 0.0]));
+    }
+
+    #[test]
+    fn rows_of_zeros_in_fp8_have_a_scale() {
+        let one = F8E4M3::from_f32(1.0);
+        let layer = LinearWeights {
+            matrix: Matrix::F8 {
+                values: vec![one; 4],
+                scale: vec![0.5, 0.25],
+                mode: Fp8::Dynamic,
+            },
+            inputs: 2,
+            outputs: 2,
+            bias: None,
+        };
+        let padded = layer.padded(2, 3);
+        let Matrix::F8 { values, scale, .. } = padded.matrix else {
+            panic!("it is of another type");
+        };
+        assert_eq!(values, [one, one, one, one, F8E4M3::ZERO, F8E4M3::ZERO]);
+        assert_eq!(scale, [0.5, 0.25, 1.0]);
+        assert_eq!(padded.bias, None);
     }
 }

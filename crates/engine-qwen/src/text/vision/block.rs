@@ -5,7 +5,7 @@ use crate::{
     backend::{Activation, Attention, Backend, Rotary, Visible},
     error::{ComputeError, LoadError},
     text::config::VisionConfig,
-    weights::{Bias, Scope},
+    weights::{Bias, LinearWeights, Scope},
 };
 
 /// `Qwen2_5_VLVisionBlock`.
@@ -27,16 +27,13 @@ impl<B: Backend> Block<B> {
         scope: &Scope<'_>,
         config: &VisionConfig,
     ) -> Result<Self, LoadError> {
-        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+        let hidden = config.hidden_size;
         let linear = |name: &str, inputs, outputs| {
             let scope = scope.at(name);
             scope.linear(backend, inputs, outputs, Bias::Yes)
         };
         let norm = |name: &str| scope.at(name).tensor(backend, "weight", &[hidden]);
-        let together = [("gate_proj", inner), ("up_proj", inner)];
-        let [gate, up] = scope
-            .at("mlp")
-            .linears(backend, hidden, together, Bias::Yes)?;
+        let [gate, up, down] = mlp(backend, &scope.at("mlp"), config)?;
         Ok(Self {
             norm1: norm("norm1")?,
             norm2: norm("norm2")?,
@@ -44,7 +41,7 @@ impl<B: Backend> Block<B> {
             proj: linear("attn.proj", hidden, hidden)?,
             gate,
             up,
-            down: linear("mlp.down_proj", inner, hidden)?,
+            down,
             heads: config.num_heads,
             hidden,
         })
@@ -87,5 +84,101 @@ impl<B: Backend> Block<B> {
         };
         let seen = backend.attend(&q, &k, &part(2)?, attention)?;
         backend.linear(&seen, &self.proj, Activation::None)
+    }
+}
+
+/// Into the MLP, gate and the rest, and out of it. Where the backend wants more numbers inside than
+/// there are, these are zeros: SwiGLU makes zeros of them, and they are multiplied with zeros.
+fn mlp<B: Backend>(
+    backend: &B,
+    scope: &Scope<'_>,
+    config: &VisionConfig,
+) -> Result<[B::Linear; 3], LoadError> {
+    let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+    let padded = backend.padded_width(inner);
+    let into = |name| -> Result<LinearWeights, LoadError> {
+        let weights = scope.at(name).linear_weights(hidden, inner, Bias::Yes)?;
+        Ok(weights.padded(hidden, padded))
+    };
+    let together = backend.prepare_linears(vec![into("gate_proj")?, into("up_proj")?])?;
+    let together: Result<[B::Linear; 2], _> = together.try_into();
+    let [gate, up] = together.ok().expect("BUG: a layer for each");
+    let down = scope.at("down_proj");
+    let down = down.linear_weights(inner, hidden, Bias::Yes)?;
+    let down = backend.prepare_linear(down.padded(padded, hidden))?;
+    Ok([gate, up, down])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        backend::{
+            Cpu, Pairing,
+            cuda::{Cuda, Element, Host, Precision},
+        },
+        weights::{Random, RandomKind, Weights},
+    };
+
+    const HIDDEN: usize = 32;
+
+    /// With as many numbers inside the MLP as are no multiple of anything but 4, like the published
+    /// model's 3420.
+    fn config() -> VisionConfig {
+        let config = json!({
+            "depth": 1,
+            "hidden_size": HIDDEN,
+            "intermediate_size": 20,
+            "num_heads": 2,
+            "out_hidden_size": 32,
+            "patch_size": 14,
+            "spatial_merge_size": 2,
+            "temporal_patch_size": 2,
+            "window_size": 112,
+            "fullatt_block_indexes": [0],
+        });
+        serde_json::from_value(config).unwrap()
+    }
+
+    /// What a block of random weights makes of 7 patches, and the numbers inside its MLP.
+    fn forward<B: Backend>(backend: &B) -> (Vec<f32>, usize) {
+        let weights = Weights::random(&Arc::new(Random::new(1 << 14, 1)), RandomKind::Bf16);
+        let block = Block::load(backend, &weights.root(), &config()).unwrap();
+        let upload = |width: usize, of: fn(f32) -> f32| {
+            let values = (0..7 * width).map(|i| of(i as f32)).collect();
+            backend.upload(values, &[7, width]).unwrap()
+        };
+        let x = upload(HIDDEN, f32::sin);
+        let rotary = Rotary {
+            cos: upload(HIDDEN / 4, f32::cos),
+            sin: upload(HIDDEN / 4, f32::sin),
+            pairing: Pairing::Halves,
+        };
+        let made = block.forward(backend, &x, &rotary, &[7]).unwrap();
+        let gate = backend.linear(&x, &block.gate, Activation::None).unwrap();
+        let inner = backend.shape(&gate)[1];
+        (backend.download(&made).unwrap(), inner)
+    }
+
+    #[test]
+    fn a_padded_mlp_computes_the_same() {
+        let (expected, inner) = forward(&Cpu);
+        assert_eq!(inner, 20);
+        let precision = Precision {
+            storage: Element::F32,
+            ..Precision::default()
+        };
+        let (found, inner) = forward(&Cuda::new(Host::default(), precision));
+        assert_eq!(inner, 32);
+        let pairs = found.iter().zip(&expected);
+        let most = pairs
+            .map(|(one, other)| (one - other).abs())
+            .fold(0.0, f32::max);
+        assert!(most < 1e-6, "{most}");
+        assert!(expected.iter().any(|value| value.abs() > 0.1));
     }
 }
