@@ -31,7 +31,11 @@ pub(super) fn right(gpu: &Gpu) -> Result<(), Failure> {
 fn told(finding: &Finding) -> String {
     let [rows, width] = finding.size;
     let (what, element, deviation) = (&finding.what, finding.element, finding.deviation);
-    format!("{what}, {element:?}, {rows}x{width}: {deviation:.3} of what is allowed")
+    let outcome = match &finding.refused {
+        None => format!("{deviation:.3} of what is allowed"),
+        Some(error) => format!("refused: {error}"),
+    };
+    format!("{what}, {element:?}, {rows}x{width}: {outcome}")
 }
 
 /// Memory that is not there is refused, and nothing else comes of it.

@@ -31,20 +31,22 @@ pub struct Finding {
     /// The largest deviation as a share of what rounding on the way explains; not a number where
     /// a result is none.
     pub deviation: f32,
+    /// What the device said instead of computing it.
+    pub refused: Option<String>,
 }
 
 impl Finding {
-    /// Whether rounding explains it.
+    /// Whether it was computed and rounding explains it.
     pub fn is_right(&self) -> bool {
-        self.deviation <= 1.0
+        self.refused.is_none() && self.deviation <= 1.0
     }
 }
 
-/// All commands on this device.
+/// All commands on this device. One that it refuses is a finding.
 ///
 /// # Errors
 ///
-/// Those of the device.
+/// Those after which the device can do no more, and those of its memory.
 pub fn check(device: &impl Device) -> Result<Vec<Finding>, ComputeError> {
     let mut checks = Checks::new(device);
     row::check(&mut checks)?;
@@ -68,6 +70,8 @@ fn larger(one: f32, other: f32) -> f32 {
 struct Checks<'a, D: Device> {
     device: &'a D,
     findings: Vec<Finding>,
+    /// Of a command whose result was not looked at yet.
+    refused: Option<String>,
 }
 
 impl<'a, D: Device> Checks<'a, D> {
@@ -75,6 +79,7 @@ impl<'a, D: Device> Checks<'a, D> {
         Self {
             device,
             findings: Vec::new(),
+            refused: None,
         }
     }
 
@@ -86,18 +91,26 @@ impl<'a, D: Device> Checks<'a, D> {
         Matrix::blank(self.device, form)
     }
 
+    /// What an error that the device outlives is of, the next finding says.
     fn run(
-        &self,
+        &mut self,
         kind: Kind,
         reads: &[&Matrix<'_, D>],
         writes: &[&Matrix<'_, D>],
     ) -> Result<(), DeviceError> {
         let operands = |all: &[&Matrix<'_, D>]| all.iter().map(|one| one.operand).collect();
-        self.device.run(&[Command {
+        let ran = self.device.run(&[Command {
             kind,
             reads: operands(reads),
             writes: operands(writes),
-        }])
+        }]);
+        match ran {
+            Err(error) if !matches!(error, DeviceError::Failed { sticky: true, .. }) => {
+                self.refused = Some(error.to_string());
+                Ok(())
+            }
+            ran => ran,
+        }
     }
 
     /// As close as so many roundings of what is stored allow; of 32 bits, as many sums in another
@@ -168,11 +181,18 @@ impl<'a, D: Device> Checks<'a, D> {
     }
 
     fn found(&mut self, what: &str, element: Element, size: [usize; 2], deviation: f32) {
+        let refused = self.refused.take();
         self.findings.push(Finding {
             what: what.to_owned(),
             element,
             size,
-            deviation,
+            // Of what lay there before.
+            deviation: if refused.is_some() {
+                f32::NAN
+            } else {
+                deviation
+            },
+            refused,
         });
     }
 
@@ -193,7 +213,88 @@ impl<'a, D: Device> Checks<'a, D> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::host::Host, *};
+    use super::{
+        super::{device::DeviceMemory, host::Host},
+        *,
+    };
+
+    /// Refuses one kind of command.
+    struct Refusing {
+        host: Host,
+        sticky: bool,
+    }
+
+    impl Device for Refusing {
+        type Graph = Vec<Command>;
+
+        fn name(&self) -> String {
+            self.host.name()
+        }
+
+        fn memory(&self) -> Result<DeviceMemory, DeviceError> {
+            self.host.memory()
+        }
+
+        fn allocate(&self, bytes: usize) -> Result<u64, DeviceError> {
+            self.host.allocate(bytes)
+        }
+
+        fn free(&self, at: u64, bytes: usize) {
+            self.host.free(at, bytes);
+        }
+
+        fn write(&self, at: u64, bytes: &[u8]) -> Result<(), DeviceError> {
+            self.host.write(at, bytes)
+        }
+
+        fn read(&self, at: u64, bytes: &mut [u8]) -> Result<(), DeviceError> {
+            self.host.read(at, bytes)
+        }
+
+        fn run(&self, commands: &[Command]) -> Result<(), DeviceError> {
+            if commands.iter().any(|command| command.kind == Kind::Swiglu) {
+                return Err(DeviceError::Failed {
+                    call: "cuLaunchKernel",
+                    code: 1,
+                    name: "CUDA_ERROR_INVALID_VALUE".to_owned(),
+                    sticky: self.sticky,
+                });
+            }
+            self.host.run(commands)
+        }
+
+        fn capture(&self, commands: &[Command]) -> Result<Vec<Command>, DeviceError> {
+            self.host.capture(commands)
+        }
+
+        fn replay(&self, graph: &Vec<Command>) -> Result<(), DeviceError> {
+            self.host.replay(graph)
+        }
+
+        fn has_fp8(&self) -> bool {
+            self.host.has_fp8()
+        }
+    }
+
+    #[test]
+    fn a_command_that_is_refused_is_a_finding_among_others() {
+        let mut device = Refusing {
+            host: Host::default(),
+            sticky: false,
+        };
+        let findings = check(&device).unwrap();
+        assert!(findings.len() > 300, "{}", findings.len());
+        for finding in &findings {
+            assert_eq!(finding.is_right(), finding.what != "swiglu", "{finding:?}");
+            let says = |text: &String| text.contains("CUDA_ERROR_INVALID_VALUE");
+            assert_eq!(
+                finding.refused.as_ref().is_some_and(says),
+                !finding.is_right()
+            );
+        }
+        device.sticky = true;
+        assert!(check(&device).is_err(), "nothing comes after it");
+    }
 
     /// What stands for a GPU in other tests is right itself.
     #[test]
@@ -210,6 +311,7 @@ mod tests {
             element: Element::F32,
             size: [1, 1],
             deviation,
+            refused: None,
         };
         assert!(finding(1.0).is_right());
         assert!(!finding(1.1).is_right() && !finding(f32::NAN).is_right());
