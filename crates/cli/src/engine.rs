@@ -15,7 +15,7 @@ use tryon_node::{
     config::{Device as DeviceChoice, Mode as WeightMode, ModelConfig},
 };
 
-use crate::loading::{Bar, Lines};
+use crate::loading::{self, Lines};
 
 /// An engine of this binary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -52,7 +52,7 @@ impl EngineName {
     pub(crate) fn load(self, model: &ModelConfig) -> Result<Box<dyn Engine>, EngineError> {
         match self.settings(model) {
             None => Ok(Box::new(PreviewEngine::new())),
-            Some(settings) => load(settings, Arc::new(Bar::default())),
+            Some(settings) => load(settings, loading::shown()),
         }
     }
 

@@ -1,7 +1,8 @@
 //! How far a model is loaded: lines for a node's log, or a bar.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    io::IsTerminal as _,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -10,39 +11,39 @@ use tryon_engine_qwen::weights::{Follow, Loaded};
 
 use crate::model::progress::Progress;
 
-/// Of a model that loads quickly, only the end is told.
-const INTERVAL: Duration = Duration::from_secs(1);
+/// How often a line is printed. Of a model that loads sooner, only the end is told.
+const INTERVAL: Duration = Duration::from_secs(5);
 
-/// A line to standard error for every tenth, and one in the end. A worker's node logs them.
-#[derive(Debug, Default)]
-pub(crate) struct Lines(Mutex<Said>);
-
-/// What was said last.
-#[derive(Debug, Default)]
-struct Said {
-    tenth: u64,
-    at: Duration,
+/// A bar on a terminal, lines elsewhere.
+pub(crate) fn shown() -> Arc<dyn Follow> {
+    if std::io::stderr().is_terminal() {
+        Arc::new(Bar::default())
+    } else {
+        Arc::new(Lines::default())
+    }
 }
+
+/// A line to standard error now and then, and one in the end. A worker's node logs them.
+#[derive(Debug, Default)]
+pub(crate) struct Lines(Mutex<Duration>);
 
 impl Lines {
     /// The line to print, if it is time for one.
     fn line(&self, loaded: Loaded) -> Option<String> {
         let mut said = locked(&self.0);
-        if loaded.elapsed < said.at {
+        if loaded.elapsed < *said {
             // Another load: one that fails has no end.
-            *said = Said::default();
+            *said = Duration::ZERO;
         }
-        let tenth = 10 * loaded.bytes / loaded.total.max(1);
-        if tenth <= said.tenth || loaded.elapsed.saturating_sub(said.at) < INTERVAL {
+        if loaded.elapsed.saturating_sub(*said) < INTERVAL {
             return None;
         }
-        *said = Said {
-            tenth,
-            at: loaded.elapsed,
-        };
+        *said = loaded.elapsed;
         let (done, total) = (DecimalBytes(loaded.bytes), DecimalBytes(loaded.total));
-        let rate = loaded.gb_per_second();
-        Some(format!("loading: {done} of {total}, {rate:.1} GB/s"))
+        let (share, rate) = (loaded.percent(), loaded.gb_per_second());
+        Some(format!(
+            "loading: {done} of {total}, {share} %, {rate:.1} GB/s"
+        ))
     }
 }
 
@@ -54,7 +55,7 @@ impl Follow for Lines {
     }
 
     fn finish(&self, loaded: Loaded) {
-        *locked(&self.0) = Said::default();
+        *locked(&self.0) = Duration::ZERO;
         eprintln!("{loaded}");
     }
 }
@@ -101,17 +102,16 @@ mod tests {
     }
 
     #[test]
-    fn every_tenth_is_told_once_and_not_too_often() {
+    fn a_line_now_and_then_says_how_far_it_is() {
         let lines = Lines::default();
-        assert_eq!(lines.line(loaded(0, 5)), None);
+        assert_eq!(lines.line(loaded(1, 4)), None, "it may be done soon");
         let line = lines.line(loaded(1, 10)).unwrap();
-        assert_eq!(line, "loading: 4.00 GB of 40.00 GB, 0.4 GB/s");
-        assert_eq!(lines.line(loaded(1, 12)), None, "the same tenth");
-        assert_eq!(lines.line(loaded(2, 10)), None, "at the same time");
-        assert!(lines.line(loaded(3, 13)).is_some());
-        assert!(lines.line(loaded(1, 2)).is_some(), "another load");
+        assert_eq!(line, "loading: 4.00 GB of 40.00 GB, 10 %, 0.4 GB/s");
+        assert_eq!(lines.line(loaded(2, 14)), None, "too soon");
+        assert!(lines.line(loaded(2, 15)).is_some());
+        assert!(lines.line(loaded(1, 6)).is_some(), "another load");
         lines.finish(loaded(10, 20));
-        assert!(lines.line(loaded(1, 21)).is_some(), "and another");
+        assert!(lines.line(loaded(1, 7)).is_some(), "and another");
     }
 
     #[test]

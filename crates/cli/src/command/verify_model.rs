@@ -1,6 +1,6 @@
 //! `tryon verify-model`: whether an installed model computes what its reference does.
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -17,7 +17,7 @@ use tryon_engine_qwen::{
     weights::Fp8,
 };
 
-use crate::{failure::Failure, loading::Bar};
+use crate::{failure::Failure, loading};
 
 /// A model, and what its reference computed.
 #[derive(Debug, Args)]
@@ -86,8 +86,7 @@ fn verify<B: Backend>(
 ) -> Result<(), Failure> {
     let (golden, files) = (open(args)?, files(args));
     let form = files.fp8.as_ref().map(|_| files.fp8_mode);
-    let follower = Arc::new(Bar::default());
-    let pipeline = Pipeline::open_followed(backend, files, Residency::Auto, follower);
+    let pipeline = Pipeline::open_followed(backend, files, Residency::Auto, loading::shown());
     let mut pipeline = pipeline.map_err(|error| {
         Failure::from_error("the model cannot be loaded", &error)
             .hint("`--checkpoint` names a folder in the layout of diffusers")

@@ -40,6 +40,11 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// The share that is read, in whole percent.
+    pub fn percent(&self) -> u64 {
+        100 * self.bytes / self.total.max(1)
+    }
+
     /// 10⁹ bytes a second; 0 before any time went by.
     pub fn gb_per_second(&self) -> f64 {
         let seconds = self.elapsed.as_secs_f64();
@@ -130,5 +135,19 @@ mod tests {
             ..loaded
         };
         assert_eq!(nothing.gb_per_second(), 0.0);
+        let part = Loaded {
+            bytes: 10_000_000_000,
+            ..loaded
+        };
+        assert_eq!((part.percent(), loaded.percent()), (24, 100));
+        assert_eq!(
+            Loaded {
+                total: 0,
+                bytes: 0,
+                ..part
+            }
+            .percent(),
+            0
+        );
     }
 }

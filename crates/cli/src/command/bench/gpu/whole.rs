@@ -42,7 +42,8 @@ fn load(gpu: &Arc<Gpu>, folder: &Path, kind: RandomKind) -> Result<Whole<Gpu>, F
     let whole = Whole::load(Arc::clone(gpu), folder, kind).map_err(|error| unmade(&error))?;
     let (took, bytes) = whole.loaded();
     let (seconds, gib) = (took.as_secs_f64(), bytes >> 30);
-    println!("{gib} GiB of random weights in {seconds:.1} s");
+    let rate = bytes as f64 / seconds / 1e9;
+    println!("{gib} GiB of random weights in {seconds:.1} s, {rate:.1} GB/s");
     Ok(whole)
 }
 
