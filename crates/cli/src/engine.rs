@@ -9,7 +9,10 @@ use tryon_engine::{
     worker,
 };
 use tryon_engine_preview::PreviewEngine;
-use tryon_engine_qwen::engine::{Device, EngineConfig, Mode, load};
+use tryon_engine_qwen::{
+    backend::cuda::driver::{Listed, devices},
+    engine::{Device, EngineConfig, Mode, load},
+};
 use tryon_node::{
     NodeConfig,
     config::{Device as DeviceChoice, Mode as WeightMode, ModelConfig},
@@ -29,13 +32,52 @@ pub(crate) enum EngineName {
 }
 
 impl EngineName {
-    /// The engine that serves `provider`; without one, the best that this machine can run. That is
-    /// the preview: the diffusion model runs on a CPU, but nobody would wait for it.
-    pub(crate) const fn choose(provider: Option<Provider>) -> Self {
+    /// The engine that serves `provider`.
+    pub(crate) const fn of(provider: Provider) -> Self {
         match provider {
-            None | Some(Provider::Preview) => Self::Preview,
-            Some(Provider::Qwen) => Self::Qwen,
-            Some(Provider::Lightxv) => Self::Lightxv,
+            Provider::Preview => Self::Preview,
+            Provider::Qwen => Self::Qwen,
+            Provider::Lightxv => Self::Lightxv,
+        }
+    }
+
+    /// The engine that a node loads, and why where `model.model_type` leaves that open: the
+    /// diffusion model if it is installed and there is a GPU for it, otherwise the preview. On a
+    /// CPU the model runs too, but nobody would wait for it.
+    pub(crate) fn choose(model: &ModelConfig) -> (Self, Option<String>) {
+        if let Some(provider) = model.model_type.find_provider() {
+            return (Self::of(provider), None);
+        }
+        let needed = || {
+            let settings = Self::Qwen.settings(model);
+            let settings = settings.expect("BUG: the diffusion model has settings");
+            settings.gpu_memory().map_err(|error| error.to_string())
+        };
+        let gpus = || devices(&[]).map_err(|error| error.to_string());
+        let (engine, why) = match find_gpu(model.device, needed, gpus) {
+            Ok(why) => (Self::Qwen, why),
+            Err(why) => (Self::Preview, why),
+        };
+        (engine, Some(why))
+    }
+
+    /// [`Self::choose`] for a node that is about to start, which is told of it; so is the log.
+    pub(crate) fn choose_for(model: &mut ModelConfig) -> Self {
+        let (engine, why) = Self::choose(model);
+        model.model_type = engine.provider().into();
+        if let Some(why) = why {
+            let name = engine.provider().as_str();
+            tracing::info!("`model.model_type` is `auto`, which is `{name}` here: {why}");
+        }
+        engine
+    }
+
+    /// Denoising steps and guidance scale that it makes pictures with.
+    pub(crate) const fn steps(self, model: &ModelConfig) -> (u32, f32) {
+        match (self, model.default_mode) {
+            (Self::Preview, _) => (1, 1.0),
+            (_, WeightMode::Fp8 | WeightMode::Lora) => (4, 1.0),
+            (_, WeightMode::Base) => (40, 4.0),
         }
     }
 
@@ -113,16 +155,112 @@ impl EngineName {
     }
 }
 
+/// What there is of a GPU for a model that needs so many bytes of its memory: why it will do, or why
+/// there is none. The first that the driver knows is the one that is computed on.
+fn find_gpu(
+    device: DeviceChoice,
+    needed: impl FnOnce() -> Result<u64, String>,
+    gpus: impl FnOnce() -> Result<Vec<Listed>, String>,
+) -> Result<String, String> {
+    if device == DeviceChoice::Cpu {
+        return Err("`model.device` is `cpu`, which takes hours for a picture".to_owned());
+    }
+    let needed = needed().map_err(|error| format!("no model can be loaded: {error}"))?;
+    let gpus = gpus().map_err(|error| format!("no GPU can be used: {error}"))?;
+    let gpu = gpus.first().ok_or("the driver knows no GPU")?;
+    let (name, (major, minor)) = (&gpu.name, gpu.capability);
+    if gpu.capability < (8, 0) {
+        return Err(format!(
+            "`{name}` has compute capability {major}.{minor}, and the model needs 8.0"
+        ));
+    }
+    let (mib, needed_mib) = (gpu.memory >> 20, needed.div_ceil(1 << 20));
+    let compared = format!("`{name}` has {mib} MiB of memory, and the model needs {needed_mib}");
+    if gpu.memory < needed {
+        return Err(compared);
+    }
+    Ok(compared)
+}
+
 #[cfg(test)]
 mod tests {
+    use tryon_node::config::ModelType;
+
     use super::*;
 
     #[test]
     fn a_provider_is_served_by_its_own_engine_alone() {
-        assert_eq!(EngineName::choose(None), EngineName::Preview);
         for provider in Provider::ALL {
-            assert_eq!(EngineName::choose(Some(*provider)).provider(), *provider);
+            assert_eq!(EngineName::of(*provider).provider(), *provider);
+            let model = ModelConfig {
+                model_type: (*provider).into(),
+                ..ModelConfig::default()
+            };
+            let chosen = EngineName::choose(&model);
+            assert_eq!(chosen, (EngineName::of(*provider), None));
         }
+    }
+
+    fn gpu(memory: u64, capability: (u32, u32)) -> Listed {
+        Listed {
+            ordinal: 0,
+            name: "NVIDIA X".to_owned(),
+            capability,
+            memory,
+            pci: (0, 1, 0),
+        }
+    }
+
+    #[test]
+    fn a_gpu_that_is_large_enough_is_one_for_the_model() {
+        let needed = 31 << 30;
+        let find = |device, gpus| find_gpu(device, || Ok(needed), || Ok(gpus));
+        for device in [DeviceChoice::Auto, DeviceChoice::Cuda] {
+            let large = vec![gpu(80 << 30, (8, 0)), gpu(8 << 30, (9, 0))];
+            let why = find(device, large).unwrap();
+            let expected = "`NVIDIA X` has 81920 MiB of memory, and the model needs 31744";
+            assert_eq!(why, expected);
+            assert!(find(device, vec![gpu(needed, (9, 0))]).is_ok());
+            let small = vec![gpu(needed - 1, (9, 0)), gpu(80 << 30, (9, 0))];
+            let why = find(device, small).unwrap_err();
+            assert!(why.contains("31743 MiB of memory"), "{why}");
+            let old = find(device, vec![gpu(80 << 30, (7, 5))]).unwrap_err();
+            assert!(old.contains("capability 7.5"), "{old}");
+            assert_eq!(
+                find(device, Vec::new()).unwrap_err(),
+                "the driver knows no GPU"
+            );
+        }
+        let gpus = vec![gpu(80 << 30, (9, 0))];
+        let why = find(DeviceChoice::Cpu, gpus).unwrap_err();
+        assert!(why.contains("`model.device` is `cpu`"), "{why}");
+    }
+
+    #[test]
+    fn without_a_model_no_gpu_is_looked_for() {
+        let needed = || Err("`x` cannot be read".to_owned());
+        let found = find_gpu(DeviceChoice::Auto, needed, || panic!("it was looked for"));
+        assert_eq!(
+            found.unwrap_err(),
+            "no model can be loaded: `x` cannot be read"
+        );
+        let found = find_gpu(DeviceChoice::Auto, || Ok(1), || Err("no driver".to_owned()));
+        assert_eq!(found.unwrap_err(), "no GPU can be used: no driver");
+    }
+
+    #[test]
+    fn where_nothing_is_installed_a_node_is_a_preview() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut model = ModelConfig {
+            dir: folder.path().to_owned(),
+            ..ModelConfig::default()
+        };
+        let (engine, why) = EngineName::choose(&model);
+        assert_eq!(engine, EngineName::Preview);
+        let why = why.unwrap();
+        assert!(why.contains("qwen-image-edit-2511"), "{why}");
+        assert_eq!(EngineName::choose_for(&mut model), EngineName::Preview);
+        assert_eq!(model.model_type, ModelType::Preview);
     }
 
     #[test]

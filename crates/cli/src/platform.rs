@@ -3,10 +3,11 @@
 use std::{net::TcpListener, sync::Arc};
 
 use tryon_blob::Blobs;
+use tryon_core::task::{Mode, Task};
 use tryon_engine::supervisor::Supervisor;
 use tryon_gateway::{
     Gateway, GatewayConfig, Listeners,
-    config::{ConfigFault, Database, NodeConfig as NodeEntry, StorageConfig},
+    config::{ConfigFault, Database, NodeConfig as NodeEntry, StorageConfig, TaskConfig},
 };
 use tryon_node::Node;
 use tryon_store::{PostgresStore, SqliteStore, Store};
@@ -33,11 +34,11 @@ impl Platform {
             .await
             .map_err(not_started)?;
         connect(&mut config, secrets, &listeners)?;
+        let engine = EngineName::choose_for(&mut config.node.model);
+        give_tasks(&mut config, engine);
         let blobs = open_blobs(&config.gateway.storage).await?;
         let gateway = Gateway::start_on(listeners, config.gateway, store, blobs).await;
         let gateway = gateway.map_err(not_started)?;
-        let engine = EngineName::choose(config.node.model.model_type.find_provider());
-        config.node.model.model_type = engine.provider().into();
         let engine = Supervisor::start(engine.supervise(&config.node));
         signal::restart_on_hangup(engine.clone());
         let node = start_node(config.node, engine.clone()).await?;
@@ -163,6 +164,24 @@ fn connect(
     Ok(())
 }
 
+/// Has the one node there is serve every task, where nobody said who serves which.
+fn give_tasks(config: &mut ServeConfig, engine: EngineName) {
+    let tasks = &mut config.gateway.tasks;
+    if engine == EngineName::Preview || *tasks != GatewayConfig::default().tasks {
+        return;
+    }
+    let (steps, cfg) = engine.steps(&config.node.model);
+    let entry = |task: &Task| TaskConfig {
+        task: *task,
+        modes: Mode::ALL.to_vec(),
+        provider: engine.provider(),
+        steps,
+        cfg,
+        max_side: 1024,
+    };
+    *tasks = Task::ALL.iter().map(entry).collect();
+}
+
 /// A port that nothing listens on: the gateway is told of it before the node listens.
 pub(crate) fn free_port(host: &str) -> Result<u16, Failure> {
     let bound = TcpListener::bind((host, 0)).and_then(|listener| listener.local_addr());
@@ -170,4 +189,32 @@ pub(crate) fn free_port(host: &str) -> Result<u16, Failure> {
         Failure::from_error(&format!("`{host}` cannot be listened on"), &error)
             .hint("`node.server.host` names an address of this machine")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tryon_core::task::Provider;
+    use tryon_node::config::Mode as WeightMode;
+
+    use super::*;
+
+    #[test]
+    fn the_model_serves_every_task_that_nobody_else_was_named_for() {
+        let mut config = ServeConfig::default();
+        config.node.model.default_mode = WeightMode::Lora;
+        let defaults = config.gateway.tasks.clone();
+        give_tasks(&mut config, EngineName::Preview);
+        assert_eq!(config.gateway.tasks, defaults);
+        give_tasks(&mut config, EngineName::Qwen);
+        let tasks: Vec<Task> = config.gateway.tasks.iter().map(|it| it.task).collect();
+        assert_eq!(tasks, Task::ALL);
+        for task in &config.gateway.tasks {
+            assert_eq!((task.provider, task.steps), (Provider::Qwen, 4));
+            assert_eq!(task.modes, Mode::ALL);
+        }
+        let named = config.gateway.tasks.split_off(1);
+        config.gateway.tasks.clone_from(&named);
+        give_tasks(&mut config, EngineName::Lightxv);
+        assert_eq!(config.gateway.tasks, named);
+    }
 }

@@ -93,7 +93,9 @@ pub(crate) async fn run() -> Result<(), Failure> {
             .hint("TMPDIR names a folder to write to")
     })?;
     // Nothing of this machine's own configuration: the demo is the same everywhere.
-    let source = Source::default().flag("gateway.server.port", Some(0));
+    let source = Source::default()
+        .flag("gateway.server.port", Some(0))
+        .flag("node.model.model_type", Some("preview"));
     let config = load_serve(source, folder.path())?;
     let store = open_store(&config.gateway).await?;
     let secrets = Secrets::draw();

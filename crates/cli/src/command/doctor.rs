@@ -279,17 +279,22 @@ fn check_node(config: &NodeConfig, service: Service, report: &mut Report) {
         }
     }
     check_folder("spool", &config.spool.dir, report);
-    check_moderator(config, report);
-    let engine = EngineName::choose(config.model.model_type.find_provider());
+    let (engine, why) = EngineName::choose(&config.model);
+    check_moderator(config, engine, report);
+    if let Some(why) = why {
+        let name = engine.provider().as_str();
+        report.note(
+            "engine",
+            format!("`model.model_type` is `auto`, which is `{name}` here: {why}"),
+        );
+    }
     check_engine(engine.supervise(config), report);
 }
 
 /// The diffusion model moderates where a classifier is installed for it; the preview never does.
-fn check_moderator(config: &NodeConfig, report: &mut Report) {
+fn check_moderator(config: &NodeConfig, engine: EngineName, report: &mut Report) {
     let folder = config.model.dir.join("moderator");
-    let preview =
-        EngineName::choose(config.model.model_type.find_provider()) == EngineName::Preview;
-    if !preview && folder.is_dir() {
+    if engine != EngineName::Preview && folder.is_dir() {
         report.good("moderation", format!("`{}` is installed", folder.display()));
     } else {
         let why = "no classifier is used: `moderation_level` is accepted and has no effect";

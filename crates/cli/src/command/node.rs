@@ -60,8 +60,7 @@ pub(crate) async fn run(
     };
     let traces = telemetry::trace(&config.traces, service)?;
     let stop = signal::wait_for_stop();
-    let engine = EngineName::choose(config.model.model_type.find_provider());
-    config.model.model_type = engine.provider().into();
+    let engine = EngineName::choose_for(&mut config.model);
     let supervisor = Supervisor::start(engine.supervise(&config));
     signal::restart_on_hangup(supervisor.clone());
     let node = start_node(config, supervisor.clone()).await?;

@@ -80,7 +80,8 @@ pub(crate) fn run(args: &TryArgs) -> Result<(), Failure> {
         default_mode: args.mode,
         ..ModelConfig::default()
     };
-    let engine = EngineName::choose(args.provider).load(&model);
+    let provider = args.provider.unwrap_or(Provider::Preview);
+    let engine = EngineName::of(provider).load(&model);
     let mut engine = engine.map_err(|error| engine_failed(&error))?;
     let description = engine.describe();
     let request = Request {

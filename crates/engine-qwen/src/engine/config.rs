@@ -8,8 +8,9 @@ use tryon_engine::EngineError;
 
 use super::device::Device;
 use crate::{
+    error::LoadError,
     image::Areas,
-    pipeline::{Adapter, ModelFiles, Residency},
+    pipeline::{Adapter, ModelFiles, Residency, device_memory},
     prompt::{Language, Prompts},
     schedule::Schedule,
     weights::Fp8,
@@ -96,6 +97,15 @@ impl EngineConfig {
             Mode::Fp8 | Mode::Lora => 4,
             Mode::Base => 40,
         }
+    }
+
+    /// Bytes of a GPU's memory without which it does not load this model.
+    ///
+    /// # Errors
+    ///
+    /// A model that is not there, or cannot be used.
+    pub fn gpu_memory(&self) -> Result<u64, LoadError> {
+        device_memory(&self.files(), self.residency())
     }
 
     pub(super) fn files(&self) -> ModelFiles {

@@ -2,8 +2,8 @@
 
 use std::{fs, path::Path};
 
-use super::files::Sizes;
-use crate::error::LoadError;
+use super::files::{ModelFiles, Sizes};
+use crate::{backend::Cpu, error::LoadError};
 
 /// What stays in memory between requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,6 +63,22 @@ impl Room {
     }
 }
 
+/// Bytes of its own memory that a device has to have for a model to be kept in this way, and what is
+/// computed in it; the least there is where that is to be found out.
+///
+/// # Errors
+///
+/// A model that is not there, or cannot be used.
+pub fn device_memory(files: &ModelFiles, wanted: Residency) -> Result<u64, LoadError> {
+    // In the types of its files, which a device keeps it in or in narrower ones.
+    let sizes = files.survey(&Cpu)?.sizes;
+    let residency = match wanted {
+        Residency::Auto => Residency::Parts,
+        decided => decided,
+    };
+    Ok(needed(residency, sizes, WORKSPACE))
+}
+
 /// What a residency comes to in this room, or why the model cannot be loaded at all.
 pub(super) fn decide(
     wanted: Residency,
@@ -70,27 +86,37 @@ pub(super) fn decide(
     room: Room,
     path: &Path,
 ) -> Result<Residency, LoadError> {
-    let whole = sizes.whole() + room.workspace;
-    // The encoder is gone when there is most to compute in; it takes little itself.
-    let stays = sizes.transformer + sizes.vae + room.workspace;
-    let swapped = stays.max(sizes.whole());
-    let parts = sizes.largest() + room.workspace;
-    let fits = |needed: u64| room.free.is_none_or(|free| needed <= free);
-    let (decided, needed) = match wanted {
-        Residency::Auto if fits(whole) => (Residency::Whole, whole),
-        Residency::Whole => (Residency::Whole, whole),
-        Residency::Auto if fits(swapped) => (Residency::Swapped, swapped),
-        Residency::Swapped => (Residency::Swapped, swapped),
-        Residency::Auto | Residency::Parts => (Residency::Parts, parts),
+    let needed = |residency| needed(residency, sizes, room.workspace);
+    let fits = |residency: &Residency| room.free.is_none_or(|free| needed(*residency) <= free);
+    let decided = match wanted {
+        Residency::Auto => [Residency::Whole, Residency::Swapped, Residency::Parts]
+            .into_iter()
+            .find(fits)
+            .unwrap_or(Residency::Parts),
+        decided => decided,
     };
-    if fits(needed) {
+    if fits(&decided) {
         return Ok(decided);
     }
     Err(LoadError::TooLarge {
         path: path.to_owned(),
-        needed_mib: needed.div_ceil(MIB),
+        needed_mib: needed(decided).div_ceil(MIB),
         available_mib: room.free.unwrap_or_default() / MIB,
     })
+}
+
+/// Bytes of a model that is kept in this way, with what is computed in.
+fn needed(residency: Residency, sizes: Sizes, workspace: u64) -> u64 {
+    match residency {
+        Residency::Auto => unreachable!("BUG: it was decided"),
+        Residency::Whole => sizes.whole() + workspace,
+        Residency::Swapped => {
+            // The encoder is gone when there is most to compute in; it takes little itself.
+            let stays = sizes.transformer + sizes.vae + workspace;
+            stays.max(sizes.whole())
+        }
+        Residency::Parts => sizes.largest() + workspace,
+    }
 }
 
 /// Bytes that this process may still use: what the machine has, or its control group allows,

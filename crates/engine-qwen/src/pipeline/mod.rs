@@ -21,7 +21,7 @@ use tryon_engine::Stage;
 pub use self::{
     files::{Adapter, ModelFiles},
     job::{Job, Noise},
-    memory::Residency,
+    memory::{Residency, device_memory},
 };
 use self::{
     files::{Part, Survey},

@@ -109,8 +109,9 @@ pub struct RegistrationConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
-    /// Which engine to load. Who starts it resolves `auto` and sets what it chose before the node
-    /// starts. Once loaded, the engine's own word is what the node says.
+    /// Which engine to load. `auto` is `qwen` where its checkpoint is installed and the first GPU
+    /// has the memory for it, otherwise `preview`; the log says which, and why. Who starts the node
+    /// sets what it chose before it starts. Once loaded, the engine's own word is what the node says.
     pub model_type: ModelType,
     /// The version that is said until the engine is loaded and says its own.
     pub model_version: String,
