@@ -271,7 +271,11 @@ impl Device for Gpu {
     }
 
     fn run(&self, commands: &[Command]) -> Result<(), DeviceError> {
-        self.guarded(|tools| self.send(tools, commands))
+        self.guarded(|tools| {
+            let sent = self.send(tools, commands);
+            tools.products.save();
+            sent
+        })
     }
 
     fn capture(&self, commands: &[Command]) -> Result<Captured, DeviceError> {

@@ -3,9 +3,12 @@
 use cudarc::cublaslt::sys::cublasLtEpilogue_t as Epilogue;
 use serde::{Deserialize, Serialize};
 
-use super::super::super::{
-    Command, Element, Kind, Operand, Scales,
-    kernel::{Launch, finish, multiply},
+use super::{
+    super::super::{
+        Command, Element, Kind, Operand, Scales,
+        kernel::{Launch, finish, multiply},
+    },
+    choices::bucket,
 };
 use crate::backend::Activation;
 
@@ -119,11 +122,18 @@ impl<'a> Product<'a> {
         [weight, x, y.min(bias)]
     }
 
-    /// What an algorithm depends on.
-    pub(super) fn key(&self) -> String {
+    /// What an algorithm depends on: with its own rows, and with those that share one.
+    pub(super) fn keys(&self) -> [String; 2] {
+        let rows = self.x.rows;
+        [
+            self.key(&format!("{rows}")),
+            self.key(&format!("up to {}", bucket(rows))),
+        ]
+    }
+
+    fn key(&self, rows: &str) -> String {
         format!(
-            "{}x{}x{} stride {} of {:?} to {:?} bias {} scales {} {} {:?} at {:?}",
-            self.x.rows,
+            "{rows}x{}x{} stride {} of {:?} to {:?} bias {} scales {} {} {:?} at {:?}",
             self.x.width,
             self.y.width,
             self.x.stride,
@@ -219,7 +229,7 @@ mod tests {
             }
             command.writes[0].at = 1 << 20;
             let product = Product::of(&command);
-            (product.alignments(), product.key())
+            (product.alignments(), product.keys())
         };
         let (alignments, key) = placed(4096, 512);
         assert_eq!(alignments, [256, 256, 256]);
@@ -227,6 +237,22 @@ mod tests {
         assert_eq!(placed(4096 + 48, 512).0, [256, 16, 256]);
         assert_ne!(placed(4096 + 48, 512).1, key);
         assert_eq!(placed(4096, 512 + 8).0, [256, 256, 8]);
+    }
+
+    #[test]
+    fn rows_alone_may_differ_in_what_is_shared() {
+        let keys = |rows, width| {
+            let mut command = command(Scales::None, Activation::None);
+            command.reads[0].rows = rows;
+            command.reads[0].width = width;
+            Product::of(&command).keys()
+        };
+        let [exact, shared] = keys(130, 32);
+        assert_eq!(keys(190, 32)[1], shared);
+        assert_ne!(keys(190, 32)[0], exact);
+        for other in [keys(193, 32), keys(130, 64)] {
+            assert_ne!(other[1], shared);
+        }
     }
 
     /// The bias comes after the scale, so it is not the library's.

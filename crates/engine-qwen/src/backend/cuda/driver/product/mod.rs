@@ -6,15 +6,17 @@
 //! all, as it may be with a row or two, a kernel does too.
 #![expect(unsafe_code, reason = "cuBLASLt is a C library")]
 
+mod choices;
 mod form;
 mod terms;
 
-use std::{collections::BTreeMap, ffi::c_void, fs, path::PathBuf, sync::Arc};
+use std::{ffi::c_void, path::PathBuf, sync::Arc};
 
 use cudarc::cublaslt::{result, sys};
 use serde::{Deserialize, Serialize};
 
 use self::{
+    choices::Choices,
     form::{Form, Product},
     terms::{Preference, Terms},
 };
@@ -52,8 +54,7 @@ impl Choice {
 pub(super) struct Products {
     handle: sys::cublasLtHandle_t,
     workspace: Scratch,
-    choices: BTreeMap<String, Choice>,
-    file: Option<PathBuf>,
+    choices: Choices,
     context: Arc<Context>,
 }
 
@@ -72,14 +73,11 @@ impl Products {
             .name
             .replace(|c: char| !c.is_alphanumeric(), "-");
         let file = cache.map(|cache| cache.join(format!("products-{name}-{version}.json")));
-        let known = file.as_ref().and_then(|file| fs::read(file).ok());
-        let choices = known.and_then(|known| serde_json::from_slice(&known).ok());
         Ok(Self {
             workspace: Scratch::new(context, WORKSPACE)?,
             // The last that can fail.
             handle: result::create_handle().called("cublasLtCreate")?,
-            choices: choices.unwrap_or_default(),
-            file,
+            choices: Choices::open(file),
             context: Arc::clone(context),
         })
     }
@@ -87,15 +85,14 @@ impl Products {
     /// Multiplies. What is left to do is given back, in order.
     pub(super) fn multiply(&mut self, command: &Command) -> Result<Vec<Launch>, DeviceError> {
         let product = Product::of(command);
-        let key = product.key();
-        let choice = match self.choices.get(&key) {
-            Some(choice) if self.is_possible(&product, choice) => *choice,
-            _ => {
-                let choice = self.choose(&product)?;
-                self.choices.insert(key, choice);
-                self.save();
-                choice
-            }
+        let keys = product.keys();
+        let possible = |choice: &Choice| self.is_possible(&product, choice);
+        let choice = if let Some(choice) = self.choices.find(&keys, possible) {
+            choice
+        } else {
+            let choice = self.choose(&product)?;
+            self.choices.insert(keys, choice);
+            choice
         };
         if choice.form != Form::Own {
             let terms = Terms::new(&product, choice.form)?
@@ -105,22 +102,17 @@ impl Products {
         Ok(product.rest(choice.form))
     }
 
-    /// Without a cache that can be written to, each process times for itself.
-    fn save(&self) {
-        let Some(file) = &self.file else { return };
-        let part = file.with_extension(format!("part{}", std::process::id()));
-        let text = serde_json::to_vec(&self.choices).expect("BUG: choices can be written");
-        let folder = file.parent().map_or(Ok(()), fs::create_dir_all);
-        let written = folder.and_then(|()| fs::write(&part, text));
-        let _ = written.and_then(|()| fs::rename(&part, file));
+    /// Writes down what was found out, if there is anything new.
+    pub(super) fn save(&mut self) {
+        self.choices.save();
     }
 
-    /// What comes from a file is asked about before it is used.
+    /// What comes from a file, or was timed with other rows, is asked about before it is used.
     fn is_possible(&self, product: &Product<'_>, choice: &Choice) -> bool {
         if choice.form == Form::Own {
             return product.has_own();
         }
-        if choice.workspace > WORKSPACE || !product.forms().contains(&choice.form) {
+        if !product.forms().contains(&choice.form) {
             return false;
         }
         let Ok(Some(terms)) = Terms::new(product, choice.form) else {
@@ -143,7 +135,7 @@ impl Products {
                 &raw mut found,
             )
         };
-        status.result().is_ok() && found.workspaceSize <= choice.workspace
+        status.result().is_ok() && found.workspaceSize <= WORKSPACE
     }
 
     /// The fastest algorithm of the best form that the library has any for, or a kernel.
@@ -277,25 +269,5 @@ fn nothing_found() -> sys::cublasLtMatmulHeuristicResult_t {
         state: sys::cublasStatus_t::CUBLAS_STATUS_SUCCESS,
         wavesCount: 0.0,
         reserved: [0; 4],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn choices_are_read_as_they_were_written() {
-        let choice = Choice {
-            form: Form::Biased,
-            algorithm: [u64::MAX, 1, 2, 3, 4, 5, 6, 7],
-            workspace: 12,
-        };
-        let choices = BTreeMap::from([("a".to_owned(), choice)]);
-        let text = serde_json::to_vec(&choices).unwrap();
-        let read: BTreeMap<String, Choice> = serde_json::from_slice(&text).unwrap();
-        let read = read["a"];
-        assert_eq!(read.algorithm, choice.algorithm);
-        assert_eq!((read.form, read.workspace), (Form::Biased, 12));
     }
 }
