@@ -7,11 +7,9 @@ use reqwest::{
     header::{CONTENT_TYPE, HeaderName, HeaderValue},
 };
 use serde::Deserialize;
-use serde_json::{Value, json};
 use tokio::time::timeout;
 use tryon_api::public::{Credits, Progress};
 use tryon_core::{
-    category::Category,
     id::{ErasureId, JobId, UploadId},
     secret::Secret,
 };
@@ -22,9 +20,9 @@ use crate::{
     error::{Error, InputFault},
     follow::{Events, Follower},
     patience::Patience,
-    picture::{Picture, is_address},
+    picture::is_address,
     record::{Checked, Delivery, ListedJob, Page, Paging, Receipt, Upload},
-    request::Submission,
+    request::{Check, Clothes, Submission},
 };
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -297,26 +295,20 @@ impl Client {
         caller.tell(caller.request(Method::DELETE, &path)).await
     }
 
-    /// Says what would become of a person's picture that is dressed in `category`, for nothing.
-    pub async fn check_person(
-        &self,
-        picture: &Picture,
-        category: Category,
-    ) -> Result<Checked, Error> {
-        let question = json!({"image": picture, "role": "person", "category": category});
-        self.check(&question).await
+    /// Says what would become of the person's picture of a request, for nothing.
+    pub async fn check_person(&self, request: &Clothes) -> Result<Checked, Error> {
+        self.check(&request.person_check()).await
     }
 
-    /// The same for a garment's picture.
-    pub async fn check_garment(&self, picture: &Picture) -> Result<Checked, Error> {
-        self.check(&json!({"image": picture, "role": "garment"}))
-            .await
+    /// The same of the garment's picture.
+    pub async fn check_garment(&self, request: &Clothes) -> Result<Checked, Error> {
+        self.check(&request.garment_check()).await
     }
 
-    async fn check(&self, question: &Value) -> Result<Checked, Error> {
+    async fn check(&self, check: &Check<'_>) -> Result<Checked, Error> {
         let caller = &self.inner.caller;
         let request = caller.request(Method::POST, &["check"]);
-        caller.ask(request.json(question)).await
+        caller.ask(request.json(check)).await
     }
 
     /// Cancels a job. Pictures that were delivered before are kept, and paid. One that has ended stays

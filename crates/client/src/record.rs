@@ -90,7 +90,7 @@ pub struct Upload {
 /// What would become of a picture.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Checked {
-    /// Whether a job with it would succeed, as far as the picture tells.
+    /// Whether a job with it would come as far as making pictures.
     pub usable: bool,
     /// What a job would fail with, where it is not usable.
     #[serde(rename = "error")]

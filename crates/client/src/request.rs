@@ -101,7 +101,38 @@ pub struct Clothes {
     options: Options,
 }
 
+/// A question about one of the pictures of a request.
+#[derive(Debug, Serialize)]
+pub(crate) struct Check<'a> {
+    image: &'a Picture,
+    role: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    category: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subcategory: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<Mode>,
+}
+
 impl Clothes {
+    pub(crate) fn person_check(&self) -> Check<'_> {
+        self.check("person", &self.model_image)
+    }
+
+    pub(crate) fn garment_check(&self) -> Check<'_> {
+        self.check("garment", &self.garment_image)
+    }
+
+    fn check<'a>(&'a self, role: &'static str, image: &'a Picture) -> Check<'a> {
+        Check {
+            image,
+            role,
+            category: self.category.as_deref(),
+            subcategory: self.subcategory.as_deref(),
+            mode: self.mode,
+        }
+    }
+
     /// This garment or accessory on this person.
     pub fn new(person: Picture, garment: Picture) -> Self {
         Self {

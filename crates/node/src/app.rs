@@ -96,10 +96,7 @@ impl App {
 
     /// What is loaded, unless a job would be refused before it is looked at.
     pub(crate) fn gate(&self) -> Result<Description, Refusal> {
-        if self.stopping.load(Ordering::Relaxed) {
-            return Err(Refusal::Stopping);
-        }
-        let description = self.get_loaded()?;
+        let description = self.check_open()?;
         match self.slot.find_occupied() {
             Some(occupied) => Err(Refusal::Busy {
                 retry_after: occupied.retry_after,
@@ -108,7 +105,11 @@ impl App {
         }
     }
 
-    pub(crate) fn get_loaded(&self) -> Result<Description, Refusal> {
+    /// What is loaded, busy or not.
+    pub(crate) fn check_open(&self) -> Result<Description, Refusal> {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err(Refusal::Stopping);
+        }
         match self.supervisor.state() {
             WorkerState::Loading => Err(Refusal::NotLoaded),
             WorkerState::Failed { reason } => Err(given_up(&reason)),

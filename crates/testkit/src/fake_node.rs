@@ -216,6 +216,13 @@ struct Inner {
 /// Says how to react to an offer.
 type Choice = Box<dyn FnMut() -> Reaction + Send>;
 
+/// What it says of a photo.
+#[derive(Clone)]
+enum Check {
+    Report(CheckReport),
+    Refusal(u16, String),
+}
+
 struct State {
     script: VecDeque<Reaction>,
     otherwise: Choice,
@@ -227,8 +234,10 @@ struct State {
     dark: bool,
     /// The job it works on.
     current: Option<String>,
-    /// What it says that it would mask of any photo; `None` for one that knows no such question.
-    check: Option<CheckReport>,
+    /// What it says of any photo.
+    check: Check,
+    /// The photos that it was asked about.
+    checks: Vec<Offer>,
     /// How far it says that it is with it, and how many milliseconds it expects to take.
     progress: Option<(StepCount, u64)>,
     offers: Vec<Offer>,
@@ -248,7 +257,9 @@ impl Default for State {
             token: None,
             dark: false,
             current: None,
-            check: None,
+            // As one that knows no such question.
+            check: Check::Refusal(404, "Not Found".to_owned()),
+            checks: Vec::new(),
             progress: None,
             offers: Vec::new(),
             requests: Vec::new(),
@@ -330,7 +341,19 @@ impl FakeNode {
 
     /// Says from now on that it would mask this of any photo.
     pub fn set_check(&self, report: CheckReport) {
-        self.inner.update(|state| state.check = Some(report));
+        self.inner
+            .update(|state| state.check = Check::Report(report));
+    }
+
+    /// Refuses from now on to look into photos.
+    pub fn refuse_check(&self, status: u16, detail: &str) {
+        let refusal = Check::Refusal(status, detail.to_owned());
+        self.inner.update(|state| state.check = refusal);
+    }
+
+    /// The questions about photos so far.
+    pub fn checks(&self) -> Vec<Offer> {
+        self.inner.lock().checks.clone()
     }
 
     /// Wants this token from now on.
@@ -483,7 +506,7 @@ async fn answer(request: Request<Incoming>, inner: Arc<Inner>) -> Answer {
         (&Method::GET, "/gpu/status") if admitted => Ok(respond(200, &gpu_status(&inner, node_id))),
         (_, "/gpu/status") | (&Method::DELETE, _) => Ok(unauthorized()),
         (_, "/test") => Ok(respond(200, &test(&inner, node_id))),
-        (&Method::POST, "/check") if admitted => Ok(check(&inner)),
+        (&Method::POST, "/check") if admitted => check(request, &inner).await,
         (_, "/version") => Ok(respond(200, &version(&inner, node_id))),
         (_, "/health") => {
             let model_loaded = inner.lock().readiness == Readiness::Hot;
@@ -502,7 +525,6 @@ async fn answer(request: Request<Incoming>, inner: Arc<Inner>) -> Answer {
 
 async fn offer(request: Request<Incoming>, inner: &Arc<Inner>, admitted: bool) -> Answer {
     let (head, body) = request.into_parts();
-    let headers = head.headers;
     let reaction = if admitted {
         inner.update(next_reaction)
     } else {
@@ -510,24 +532,14 @@ async fn offer(request: Request<Incoming>, inner: &Arc<Inner>, admitted: bool) -
     };
     if matches!(reaction, Reaction::DropAtHead) {
         let offer = Offer {
-            headers,
+            headers: head.headers,
             parts: BTreeMap::new(),
             taken: false,
         };
         inner.update(|state| state.offers.push(offer));
         return Err(Dropped);
     }
-    let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
-    let boundary = headers
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok());
-    let boundary = boundary.and_then(|kind| multer::parse_boundary(kind).ok());
-    let parts = read_form(body, boundary.expect("jobs are sent as forms")).await;
-    let offer = Offer {
-        headers,
-        parts,
-        taken: reaction.takes(),
-    };
+    let offer = read_offer(Request::from_parts(head, body), reaction.takes()).await?;
     let job_id = offer.job_id();
     inner.update(|state| {
         if offer.taken {
@@ -539,6 +551,19 @@ async fn offer(request: Request<Incoming>, inner: &Arc<Inner>, admitted: bool) -
 }
 
 /// Busy with a job, a node refuses another, whatever it would do with it otherwise.
+async fn read_offer(request: Request<Incoming>, taken: bool) -> Result<Offer, Dropped> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
+    let kind = head.headers.get(CONTENT_TYPE);
+    let boundary = kind.and_then(|kind| multer::parse_boundary(kind.to_str().ok()?).ok());
+    let parts = read_form(body, boundary.expect("pictures are sent in forms")).await;
+    Ok(Offer {
+        headers: head.headers,
+        parts,
+        taken,
+    })
+}
+
 fn next_reaction(state: &mut State) -> Reaction {
     match (state.script.pop_front(), &state.current, state.readiness) {
         (Some(scripted), ..) => scripted,
@@ -627,11 +652,16 @@ fn cancel(inner: &Inner, job_id: &str) -> Response<Full<Bytes>> {
     }
 }
 
-fn check(inner: &Inner) -> Response<Full<Bytes>> {
-    match &inner.lock().check {
-        Some(report) => respond(200, report),
-        None => respond(404, &Detail::new("Not Found")),
-    }
+async fn check(request: Request<Incoming>, inner: &Inner) -> Answer {
+    let offer = read_offer(request, false).await?;
+    let answer = inner.update(|state| {
+        state.checks.push(offer);
+        state.check.clone()
+    });
+    Ok(match answer {
+        Check::Report(report) => respond(200, &report),
+        Check::Refusal(status, detail) => respond(status, &Detail::new(detail)),
+    })
 }
 
 fn gpu_status(inner: &Inner, node_id: String) -> GpuStatus {

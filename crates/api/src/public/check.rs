@@ -36,7 +36,8 @@ pub struct CheckRequest<'a> {
     #[serde(borrow, default)]
     #[schema(value_type = Option<String>, example = "person")]
     pub role: Option<Text<'a>>,
-    /// What the person is to be dressed in, as submissions of clothes take it; `auto` by default.
+    /// What the person is to be dressed in, as submissions of clothes take it. Of `auto` (default), which
+    /// the garment decides, a top is told.
     #[serde(borrow, default)]
     #[schema(value_type = Option<String>, example = "tops")]
     pub category: Option<Text<'a>>,
@@ -110,7 +111,8 @@ pub fn parse_check(body: &[u8]) -> Result<Check<'_>, RequestFault> {
 pub struct CheckAnswer {
     /// Always `true`.
     pub ok: bool,
-    /// Whether a job with it would succeed, as far as the picture tells.
+    /// Whether a job with it would come as far as making pictures. Moderation is not asked, nor whether
+    /// the other picture can be used.
     pub usable: bool,
     /// What a job would fail with; `null` where it is usable.
     pub error: Option<JobFailure>,
@@ -138,6 +140,7 @@ pub enum Masking {
     /// The model, as it makes the picture: nothing is masked.
     Free,
     /// It is not known: no node could be asked.
+    #[serde(other)]
     Unknown,
 }
 

@@ -1,5 +1,6 @@
 //! `tryon serve`: first start, restart, being told to stop.
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -174,6 +175,34 @@ fn pictures_come_through_a_running_gateway() {
         said.starts_with("error: the gateway answered 401 UnauthorizedAccess"),
         "{said}"
     );
+}
+
+#[test]
+fn a_check_says_what_the_job_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut service = serve(folder.path());
+    let url = service.read("serves on ");
+    let key = service.read("key ");
+    let ask = |path: &str, body: &Value| -> Value {
+        let request = http().post(format!("{url}/api/v1/{path}")).json(body);
+        let request = request.bearer_auth(&key).header("prefer", "wait=50");
+        request.send().unwrap().json().unwrap()
+    };
+    let picture = |name| {
+        let file = std::fs::read(example(name)).unwrap();
+        format!("data:image/jpeg;base64,{}", BASE64_STANDARD.encode(file))
+    };
+    let (studio, busy) = (picture("person-studio.jpg"), picture("person-portrait.jpg"));
+    let known = ask("check", &json!({"image": studio, "category": "tops"}));
+    assert_eq!(known["masking"], "parsed", "{known}");
+    let share = known["mask"]["share"].as_f64().unwrap();
+    assert!((0.05..0.1).contains(&share), "{share}");
+    let known = ask("check", &json!({"image": busy, "category": "tops"}));
+    let job = json!({"model_image": busy, "garment_image": picture("garment-tee.jpg"),
+        "category": "tops"});
+    let job = ask("tryon/clothes", &job);
+    assert_eq!(job["error"]["name"], "PoseError", "{job}");
+    assert_eq!(known["error"], job["error"]);
 }
 
 /// Published clients send a submission again by themselves after a 500, unless they are told not to.

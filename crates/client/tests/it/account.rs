@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use tryon_api::node::{CheckReport, MaskReport};
 use tryon_client::{
-    Category, Clothes, ErasureStatus, Error, Masking, OutputFormat, Paging, Picture, Rectangle,
-    Status, Task,
+    Category, Clothes, ErasureStatus, Error, Masking, Mode, OutputFormat, Paging, Picture,
+    Rectangle, Status, Task,
 };
 use tryon_testkit::upload;
 
@@ -135,8 +135,16 @@ async fn an_upload_is_sent_once_for_several_jobs() {
 async fn a_picture_is_checked_before_there_is_a_job() {
     let stage = Stage::start().await;
     let client = stage.client();
-    let picture = Picture::from_bytes(&upload::png(48, 64)).unwrap();
-    let unknown = client.check_person(&picture, Category::Tops).await.unwrap();
+    let picture = |file| Picture::from_bytes(file).unwrap();
+    let (sound, cut_off) = (
+        picture(&upload::png(48, 64)),
+        picture(&upload::truncated(upload::noise(64, 64))),
+    );
+    let request = Clothes::new(sound.clone(), cut_off)
+        .category(Category::Jewelry)
+        .subcategory("necklace")
+        .mode(Mode::Quality);
+    let unknown = client.check_person(&request).await.unwrap();
     assert!(unknown.usable);
     assert_eq!(unknown.masking, Some(Masking::Unknown));
     let region = Rectangle {
@@ -149,13 +157,12 @@ async fn a_picture_is_checked_before_there_is_a_job() {
         mask: Some(MaskReport { share: 0.1, region }),
         error: None,
     });
-    let person = client.check_person(&picture, Category::Tops).await.unwrap();
+    let person = client.check_person(&request).await.unwrap();
     assert_eq!(person.masking, Some(Masking::Parsed));
     assert_eq!(person.mask.unwrap().region, region);
-    let garment = client.check_garment(&picture).await.unwrap();
-    assert_eq!((garment.usable, garment.masking), (true, None));
-    let cut_off = upload::truncated(upload::noise(64, 64));
-    let cut_off = Picture::from_bytes(&cut_off).unwrap();
-    let unusable = client.check_garment(&cut_off).await.unwrap();
-    assert_eq!(unusable.failure.unwrap().name, "ImageLoadError");
+    let asked = stage.node.checks().pop().unwrap();
+    assert_eq!(asked.config()["category"], "jewelry");
+    let garment = client.check_garment(&request).await.unwrap();
+    assert_eq!((garment.usable, garment.masking), (false, None));
+    assert_eq!(garment.failure.unwrap().name, "ImageLoadError");
 }

@@ -1,10 +1,6 @@
 //! What of a photo would be masked is told beside the runs.
 
-use std::{
-    sync::mpsc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::sync::mpsc;
 
 use image::RgbaImage;
 use tryon_core::category::Category;
@@ -89,21 +85,14 @@ fn a_worker_that_dies_leaves_no_question_open() {
         matches!(&told, Err(RunError::Crashed { reason }) if reason.contains("signal 9")),
         "{told:?}"
     );
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline && ask_again(&supervisor).is_err() {
-        thread::sleep(Duration::from_millis(5));
-    }
+    ready(&supervisor);
     assert_eq!(answer(&supervisor, Category::Tops), Ok(Some(FOUND)));
-}
-
-fn ask_again(supervisor: &Supervisor) -> Result<(), Unavailable> {
-    let nobody = Box::new(|_| {});
-    supervisor.ask(RgbaImage::new(1, 1), Category::Tops, nobody)
 }
 
 #[test]
 fn a_worker_that_loads_is_not_asked() {
     let command = fake_worker::command_with("load-sleep:60000");
     let supervisor = Supervisor::start(SupervisorConfig::new(command));
-    assert_eq!(ask_again(&supervisor), Err(Unavailable::Loading));
+    let asked = supervisor.ask(RgbaImage::new(1, 1), Category::Tops, Box::new(|_| {}));
+    assert_eq!(asked, Err(Unavailable::Loading));
 }

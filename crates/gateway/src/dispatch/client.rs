@@ -13,8 +13,8 @@ use crate::{config::NodeConfig, follow::Steps, tls};
 /// How long a question may take. A node answers them in milliseconds whatever its device does.
 const QUESTION: Duration = Duration::from_secs(5);
 
-/// How long a node is given to look into a photo, which takes seconds where its cores are busy.
-const PARSING: Duration = Duration::from_secs(15);
+/// How long a node is given to look into a photo: more than it gives itself.
+const PARSING: Duration = Duration::from_secs(12);
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -78,6 +78,28 @@ impl Answer {
             Self::NoNode { .. } => "no-node",
         }
     }
+}
+
+/// What a node said of a photo.
+#[derive(Debug)]
+pub(super) enum Finding {
+    /// What it would mask.
+    Told(CheckReport),
+    /// It takes no such photo.
+    Refused {
+        /// Its words.
+        detail: String,
+    },
+    /// It did not look: it is busy with others, loads, or does not know the question.
+    NotAsked {
+        /// What it answered.
+        status: StatusCode,
+    },
+    /// It failed.
+    Failed {
+        /// How.
+        status: StatusCode,
+    },
 }
 
 /// An attempt that was not answered.
@@ -188,12 +210,25 @@ impl NodeClient {
             .map(drop)
     }
 
-    /// What of a photo it would mask; `None` when it does not say, for example because it is busy
-    /// with other photos or does not know the question.
-    pub(super) async fn check(&self, form: Form) -> reqwest::Result<Option<CheckReport>> {
+    /// What of a photo it would mask.
+    pub(super) async fn check(&self, form: Form) -> reqwest::Result<Finding> {
         let request = self.http.post(self.address("check")).timeout(PARSING);
         let request = request.headers(tryon_trace::headers()).multipart(form);
-        self.read(request).await.map(|(_, report)| report)
+        let mut response = self.signed(request).send().await?;
+        let status = response.status();
+        let text = read_start(&mut response).await?;
+        Ok(match status {
+            StatusCode::OK => {
+                serde_json::from_slice(&text).map_or(Finding::Failed { status }, Finding::Told)
+            }
+            StatusCode::BAD_REQUEST => Finding::Refused {
+                detail: read_detail(&text),
+            },
+            status if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE => {
+                Finding::Failed { status }
+            }
+            status => Finding::NotAsked { status },
+        })
     }
 
     async fn ask<T: DeserializeOwned>(
@@ -201,13 +236,6 @@ impl NodeClient {
         path: &str,
     ) -> reqwest::Result<(StatusCode, Option<T>)> {
         let request = self.http.get(self.address(path)).timeout(QUESTION);
-        self.read(request).await
-    }
-
-    async fn read<T: DeserializeOwned>(
-        &self,
-        request: RequestBuilder,
-    ) -> reqwest::Result<(StatusCode, Option<T>)> {
         let mut response = self.signed(request).send().await?;
         let status = response.status();
         let text = read_start(&mut response).await?;

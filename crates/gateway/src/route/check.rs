@@ -64,10 +64,10 @@ pub(super) async fn check_picture(
 ) -> Result<Json<CheckAnswer>, ApiError> {
     let app = &outcomes.app;
     let body = body::read(body, &caller.account, &app.config.limits, &app.bodies).await?;
-    let (bytes, _held) = body.into_parts();
+    let (bytes, held) = body.into_parts();
     let asked = read(bytes, app.config.limits.picture_bytes).await?;
     let plan = get_plan(app, asked.task, asked.mode)?;
-    let _share = match asked.picture {
+    let share = match asked.picture {
         Picture::Url(_) => {
             // What would not fit even alone is fetched alone.
             let most = app.config.limits.buffered_bytes;
@@ -92,7 +92,12 @@ pub(super) async fn check_picture(
     let (Some(photo), Some(category)) = (contents.file, dressing) else {
         return Ok(Json(answer));
     };
-    let report = find_mask(&outcomes, plan.provider, category, &photo).await?;
+    // Somebody who waits for a node holds no more than what that is sent.
+    drop((held, share));
+    let report = match app.bodies.reserve(photo.len()).await {
+        Some(_share) => find_mask(&outcomes, plan.provider, category, &photo).await?,
+        None => None,
+    };
     Ok(Json(with_report(answer, report)))
 }
 

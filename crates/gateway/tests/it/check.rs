@@ -4,17 +4,21 @@ use image::{Rgba, RgbaImage};
 use serde_json::{Value, json};
 use tryon_api::{
     callback::ResultError,
-    node::{CheckReport, MaskReport},
+    node::{CheckReport, MaskReport, Readiness, field},
     public::Rectangle,
 };
 use tryon_core::error::JobErrorCode;
-use tryon_picture::encode_png;
+use tryon_picture::{Limits, decode, encode_png};
+use tryon_store::NodeState;
 use tryon_testkit::{
     fake_node::{Outcome, Reaction},
     upload,
 };
 
-use crate::stage::{Answer, TestApp, data_url};
+use crate::{
+    dispatch::start_with_two,
+    stage::{Answer, TestApp, data_url, wait},
+};
 
 pub(crate) async fn check(app: &TestApp, body: Value) -> Value {
     let answer = app.post("/check", &body).await;
@@ -181,9 +185,53 @@ async fn a_node_says_what_it_would_mask() {
         ),
         (&json!(false), &error, &json!(48))
     );
-    app.node.set_dark(true);
-    assert_eq!(check(&app, photo).await["masking"], "unknown");
+    // What it was sent.
+    let asked = app.node.checks().pop().unwrap();
+    assert_eq!(asked.text(field::PROVIDER), "preview");
+    assert_eq!(asked.config(), json!({"category": "bottoms"}));
+    let sent = decode(&asked.file(field::PERSON), &Limits::default()).unwrap();
+    assert_eq!(sent.dimensions(), (48, 64));
+    app.node
+        .refuse_check(400, "`masked_user_image`: it is too small");
+    let refused = check(&app, photo).await;
+    let error = json!({"name": "InputValidationError", "message": "`image`: it is too small"});
+    assert_eq!(
+        (&refused["usable"], &refused["error"]),
+        (&json!(false), &error)
+    );
     assert_eq!(app.balance(&app.owner).await.available(), 100);
+}
+
+#[tokio::test]
+async fn another_node_is_asked_unless_one_failed_at_the_photo() {
+    let (app, other) = start_with_two().await;
+    other.set_readiness(Readiness::Hot);
+    wait("the second node", async || {
+        let found = app.store.find_node("other").await.unwrap();
+        found.is_some_and(|node| node.state == NodeState::Ready)
+    })
+    .await;
+    let photo = json!({"image": data_url(&upload::noise(48, 64))});
+    let asked = || app.node.checks().len() + other.checks().len();
+    other.set_check(CheckReport {
+        mask: None,
+        error: None,
+    });
+    for status in [404, 429, 503] {
+        app.node.refuse_check(status, "not now");
+        let told = check(&app, photo.clone()).await;
+        assert_eq!(told["masking"], "free", "{status}");
+    }
+    for node in [&app.node, &other] {
+        node.refuse_check(500, "the worker died");
+    }
+    let before = asked();
+    assert_eq!(check(&app, photo.clone()).await["masking"], "unknown");
+    assert_eq!(asked(), before + 1, "a photo that ended one was sent on");
+    let drain = |name| app.store.set_node_drained(name, true);
+    assert!(drain("node").await.unwrap() && drain("other").await.unwrap());
+    assert_eq!(check(&app, photo).await["masking"], "unknown");
+    assert_eq!(asked(), before + 1, "a drained node was asked");
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// A gateway with two nodes, of which only the first is hot to begin with. The second reports a
 /// picture as soon as it is given a job.
-async fn start_with_two() -> (TestApp, FakeNode) {
+pub(crate) async fn start_with_two() -> (TestApp, FakeNode) {
     let other = FakeNode::start().await;
     other.set_token(NODE_TOKEN);
     other.set_readiness(Readiness::Loading);

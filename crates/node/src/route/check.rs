@@ -1,7 +1,7 @@
 //! `POST /check`: what of a photo would be masked.
 //!
-//! It is answered beside the running job, by the worker's person parser on the CPU, and takes nothing
-//! that a job would wait for.
+//! It is answered beside the running job, by the worker's person parser on the CPU: the device is not
+//! waited for, nor taken.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,19 +10,22 @@ use axum::{
     extract::{Request, State},
 };
 use tokio::{
-    sync::oneshot,
-    time::{Instant, timeout_at},
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::timeout,
 };
 use tryon_api::{
     node::{CheckForm, CheckReport, Detail, MaskReport, field},
     public::Rectangle,
 };
-use tryon_engine::{Masked, supervisor::RunError};
+use tryon_engine::{Description, Masked, supervisor::RunError};
 
 use crate::{app::App, ending, order, refusal::Refusal};
 
-/// How long a photo is waited for, from its turn to its answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a photo waits for its turn. Others may be asked sooner.
+const TURN: Duration = Duration::from_secs(2);
+
+/// How long one is given, from its first byte to its answer.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Tells which region of a photo a job would mask where none is marked in it.
 #[utoipa::path(
@@ -45,15 +48,30 @@ pub(super) async fn check_photo(
     State(app): State<Arc<App>>,
     request: Request,
 ) -> Result<Json<CheckReport>, Refusal> {
-    let description = app.get_loaded()?;
-    let deadline = Instant::now() + PATIENCE;
-    let busy = || Refusal::Busy { retry_after: 1 };
+    let description = app.check_open()?;
     // Nothing of the photo is read before its turn.
-    let turn = timeout_at(deadline, Arc::clone(&app.checks).acquire_owned());
-    let turn = turn.await.map_err(|_| busy())?;
+    let turn = timeout(TURN, Arc::clone(&app.checks).acquire_owned()).await;
+    let turn = turn.ok().and_then(Result::ok).ok_or(BUSY)?;
+    match timeout(PATIENCE, look(&app, request, &description, turn)).await {
+        Ok(answer) => answer.map(Json),
+        Err(_) => {
+            tracing::error!("a photo was not looked into in {} s", PATIENCE.as_secs());
+            Err(BUSY)
+        }
+    }
+}
+
+const BUSY: Refusal = Refusal::Busy { retry_after: 1 };
+
+async fn look(
+    app: &App,
+    request: Request,
+    description: &Description,
+    turn: OwnedSemaphorePermit,
+) -> Result<CheckReport, Refusal> {
     let (parts, body) = request.into_parts();
     let limits = &app.config.limits;
-    let (category, photo) = order::read_check(&parts.headers, body, limits, &description).await?;
+    let (category, photo) = order::read_check(&parts.headers, body, limits, description).await?;
     let photo = app.dark_room.develop(field::PERSON, photo).await?;
     let (tell, told) = oneshot::channel();
     let on_answer = move |answer| {
@@ -62,11 +80,8 @@ pub(super) async fn check_photo(
         let _ = tell.send(answer);
     };
     app.supervisor.ask(photo, category, Box::new(on_answer))?;
-    match timeout_at(deadline, told).await {
-        Ok(Ok(answer)) => report(answer).map(Json),
-        // Its supervisor ended, or it does not come to an end.
-        Ok(Err(_)) | Err(_) => Err(busy()),
-    }
+    // It is not told when the supervisor ends.
+    report(told.await.map_err(|_| Refusal::Stopping)?)
 }
 
 fn report(answer: Result<Option<Masked>, RunError>) -> Result<CheckReport, Refusal> {
@@ -79,7 +94,10 @@ fn report(answer: Result<Option<Masked>, RunError>) -> Result<CheckReport, Refus
             mask: None,
             error: Some(ending::to_error(&error)),
         }),
-        Err(error) => Err(Refusal::Failed(ending::to_error(&error))),
+        Err(error) => {
+            tracing::warn!(%error, "a photo could not be looked into");
+            Err(Refusal::Failed(ending::to_error(&error)))
+        }
     }
 }
 

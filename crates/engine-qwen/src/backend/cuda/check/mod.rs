@@ -227,10 +227,6 @@ mod tests {
     impl Device for Refusing {
         type Graph = Vec<Command>;
 
-        fn name(&self) -> String {
-            self.host.name()
-        }
-
         fn memory(&self) -> Result<DeviceMemory, DeviceError> {
             self.host.memory()
         }
