@@ -88,7 +88,7 @@ impl<B: Backend> Block<B> {
 }
 
 /// Into the MLP, gate and the rest, and out of it. Where the backend wants more numbers inside than
-/// there are, these are zeros: SwiGLU makes zeros of them, and they are multiplied with zeros.
+/// there are, these are zeros: `SwiGLU` makes zeros of them, and they are multiplied with zeros.
 fn mlp<B: Backend>(
     backend: &B,
     scope: &Scope<'_>,

@@ -7,7 +7,7 @@ use tryon_engine_qwen::{
         driver::Gpu,
         measure::{Case, HEAD, Row, Whole, write_published},
     },
-    weights::RandomKind,
+    weights::{Loaded, RandomKind},
 };
 
 use super::GpuArgs;
@@ -42,7 +42,12 @@ fn load(gpu: &Arc<Gpu>, folder: &Path, kind: RandomKind) -> Result<Whole<Gpu>, F
     let whole = Whole::load(Arc::clone(gpu), folder, kind).map_err(|error| unmade(&error))?;
     let (took, bytes) = whole.loaded();
     let (seconds, gib) = (took.as_secs_f64(), bytes >> 30);
-    let rate = bytes as f64 / seconds / 1e9;
+    let loaded = Loaded {
+        bytes,
+        total: bytes,
+        elapsed: took,
+    };
+    let rate = loaded.gb_per_second();
     println!("{gib} GiB of random weights in {seconds:.1} s, {rate:.1} GB/s");
     Ok(whole)
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use super::Choice;
+use super::{Choice, form::Form};
 
 /// Fewer rows than these are each a number for itself, and more are taken together by as many.
 const TOGETHER: usize = 64;
@@ -50,9 +50,10 @@ impl Choices {
 
     /// Remembers what was chosen, for all of the rows that share it unless they share another one
     /// already. That is not replaced: what was captured by it has to be found when it is captured
-    /// anew.
+    /// anew. A kernel, which any rows are possible for, is chosen where the library has nothing: more
+    /// rows may have better.
     pub(super) fn insert(&mut self, [exact, shared]: [String; 2], choice: Choice) {
-        let key = if self.known.contains_key(&shared) {
+        let key = if choice.form == Form::Own || self.known.contains_key(&shared) {
             exact
         } else {
             shared
@@ -78,7 +79,7 @@ impl Choices {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::Form, *};
+    use super::*;
 
     fn choice(workspace: usize) -> Choice {
         Choice {
@@ -124,6 +125,14 @@ mod tests {
         for shared in ["130", "131"] {
             assert_eq!(found(&choices, shared, |_| true), Some(1));
         }
+    }
+
+    #[test]
+    fn a_kernel_is_for_its_own_rows_alone() {
+        let mut choices = Choices::default();
+        choices.insert(keys("65"), Choice::OWN);
+        assert_eq!(found(&choices, "65", |_| true), Some(0));
+        assert_eq!(found(&choices, "128", |_| true), None);
     }
 
     #[test]
