@@ -22,7 +22,7 @@ impl Parser for PhotoParser {
         category: Category,
     ) -> Result<Option<tryon_picture::Mask>, EngineError> {
         let found = find(photo, category)?;
-        Ok(found.any().then(|| tryon_picture::Mask {
+        Ok(found.any().then_some(tryon_picture::Mask {
             width: found.width as u32,
             height: found.height as u32,
             data: found.data,

@@ -52,13 +52,12 @@ pub(super) async fn check_photo(
     // Nothing of the photo is read before its turn.
     let turn = timeout(TURN, Arc::clone(&app.checks).acquire_owned()).await;
     let turn = turn.ok().and_then(Result::ok).ok_or(BUSY)?;
-    match timeout(PATIENCE, look(&app, request, &description, turn)).await {
-        Ok(answer) => answer.map(Json),
-        Err(_) => {
-            tracing::error!("a photo was not looked into in {} s", PATIENCE.as_secs());
-            Err(BUSY)
-        }
-    }
+    let answer = timeout(PATIENCE, look(&app, request, &description, turn)).await;
+    let answer = answer.unwrap_or_else(|_| {
+        tracing::error!("a photo was not looked into in {} s", PATIENCE.as_secs());
+        Err(BUSY)
+    });
+    answer.map(Json)
 }
 
 const BUSY: Refusal = Refusal::Busy { retry_after: 1 };

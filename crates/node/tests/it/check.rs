@@ -52,8 +52,8 @@ async fn it_is_answered_beside_a_job() {
         .await;
     let told = check(&stage, &dressed_in("tops")).await;
     assert_eq!(told.status, 200, "{}", told.detail());
-    let state = stage.get("/gpu/status").await.json();
-    assert_eq!(state["current_job_id"], "busy", "the job went on");
+    let device = stage.get("/gpu/status").await.json();
+    assert_eq!(device["current_job_id"], "busy", "the job went on");
     stage.result().await;
 }
 
