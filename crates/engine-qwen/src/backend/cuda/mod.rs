@@ -6,7 +6,7 @@
 //! transformer allocates nothing, and once it was captured is one launch. A plan is found again
 //! by what was recorded, so the same shapes are planned once.
 //!
-//! A [`Device`] carries commands out. [`Host`] does it in ordinary memory with the arithmetic of
+//! A `Device` carries commands out. [`Host`] does it in ordinary memory with the arithmetic of
 //! [`Cpu`](super::Cpu), which shows, on any machine, that all of the above changes no result.
 #![expect(
     private_bounds,

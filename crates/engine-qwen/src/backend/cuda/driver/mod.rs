@@ -1,4 +1,4 @@
-//! A real GPU: a [`Device`] on NVIDIA's driver and libraries, all of them opened while the program
+//! A real GPU: a device on NVIDIA's driver and libraries, all of them opened while the program
 //! runs.
 //!
 //! Everything is asked for on one stream, so it happens in order. A plan's products and attentions
