@@ -10,7 +10,7 @@ use tryon_engine::{
 };
 use tryon_engine_preview::PreviewEngine;
 use tryon_engine_qwen::{
-    backend::cuda::driver::{Listed, devices},
+    backend::cuda::driver::{Library, Listed, devices},
     engine::{Device, EngineConfig, Mode, load},
 };
 use tryon_node::{
@@ -54,7 +54,12 @@ impl EngineName {
             settings.gpu_memory().map_err(|error| error.to_string())
         };
         let gpus = || devices(&[]).map_err(|error| error.to_string());
-        let (engine, why) = match find_gpu(model.device, needed, gpus) {
+        let libraries = || {
+            let mut needed = [Library::Nvrtc, Library::CublasLt].into_iter();
+            let opened = needed.try_for_each(|library| library.open(&[]).map(drop));
+            opened.map_err(|error| error.to_string())
+        };
+        let (engine, why) = match find_gpu(model.device, needed, gpus, libraries) {
             Ok(why) => (Self::Qwen, why),
             Err(why) => (Self::Preview, why),
         };
@@ -67,7 +72,13 @@ impl EngineName {
         model.model_type = engine.provider().into();
         if let Some(why) = why {
             let name = engine.provider().as_str();
-            tracing::info!("`model.model_type` is `auto`, which is `{name}` here: {why}");
+            let said = format!("`model.model_type` is `auto`, which is `{name}` here: {why}");
+            // Somebody who asks for a GPU expects it to be used.
+            if engine == Self::Preview && model.device == DeviceChoice::Cuda {
+                tracing::warn!("{said}");
+            } else {
+                tracing::info!("{said}");
+            }
         }
         engine
     }
@@ -155,12 +166,17 @@ impl EngineName {
     }
 }
 
+/// Bytes of a GPU's memory that are taken before a model is loaded: the driver's own and what its
+/// libraries work in.
+const OVERHEAD: u64 = 1 << 30;
+
 /// What there is of a GPU for a model that needs so many bytes of its memory: why it will do, or why
 /// there is none. The first that the driver knows is the one that is computed on.
 fn find_gpu(
     device: DeviceChoice,
     needed: impl FnOnce() -> Result<u64, String>,
     gpus: impl FnOnce() -> Result<Vec<Listed>, String>,
+    libraries: impl FnOnce() -> Result<(), String>,
 ) -> Result<String, String> {
     if device == DeviceChoice::Cpu {
         return Err("`model.device` is `cpu`, which takes hours for a picture".to_owned());
@@ -174,11 +190,13 @@ fn find_gpu(
             "`{name}` has compute capability {major}.{minor}, and the model needs 8.0"
         ));
     }
+    let needed = needed + OVERHEAD;
     let (mib, needed_mib) = (gpu.memory >> 20, needed.div_ceil(1 << 20));
     let compared = format!("`{name}` has {mib} MiB of memory, and the model needs {needed_mib}");
     if gpu.memory < needed {
         return Err(compared);
     }
+    libraries().map_err(|error| format!("`{name}` cannot be used: {error}"))?;
     Ok(compared)
 }
 
@@ -213,17 +231,17 @@ mod tests {
 
     #[test]
     fn a_gpu_that_is_large_enough_is_one_for_the_model() {
-        let needed = 31 << 30;
-        let find = |device, gpus| find_gpu(device, || Ok(needed), || Ok(gpus));
+        let needed = 32 << 30;
+        let find = |device, gpus| find_gpu(device, || Ok(31 << 30), || Ok(gpus), || Ok(()));
         for device in [DeviceChoice::Auto, DeviceChoice::Cuda] {
             let large = vec![gpu(80 << 30, (8, 0)), gpu(8 << 30, (9, 0))];
             let why = find(device, large).unwrap();
-            let expected = "`NVIDIA X` has 81920 MiB of memory, and the model needs 31744";
+            let expected = "`NVIDIA X` has 81920 MiB of memory, and the model needs 32768";
             assert_eq!(why, expected);
             assert!(find(device, vec![gpu(needed, (9, 0))]).is_ok());
             let small = vec![gpu(needed - 1, (9, 0)), gpu(80 << 30, (9, 0))];
             let why = find(device, small).unwrap_err();
-            assert!(why.contains("31743 MiB of memory"), "{why}");
+            assert!(why.contains("32767 MiB of memory"), "{why}");
             let old = find(device, vec![gpu(80 << 30, (7, 5))]).unwrap_err();
             assert!(old.contains("capability 7.5"), "{old}");
             assert_eq!(
@@ -231,20 +249,28 @@ mod tests {
                 "the driver knows no GPU"
             );
         }
-        let gpus = vec![gpu(80 << 30, (9, 0))];
-        let why = find(DeviceChoice::Cpu, gpus).unwrap_err();
+        let gpus = || vec![gpu(80 << 30, (9, 0))];
+        let why = find(DeviceChoice::Cpu, gpus()).unwrap_err();
         assert!(why.contains("`model.device` is `cpu`"), "{why}");
+        let lacking = || Err("libcublasLt is nowhere".to_owned());
+        let found = find_gpu(DeviceChoice::Auto, || Ok(0), || Ok(gpus()), lacking);
+        assert_eq!(
+            found.unwrap_err(),
+            "`NVIDIA X` cannot be used: libcublasLt is nowhere"
+        );
     }
 
     #[test]
     fn without_a_model_no_gpu_is_looked_for() {
         let needed = || Err("`x` cannot be read".to_owned());
-        let found = find_gpu(DeviceChoice::Auto, needed, || panic!("it was looked for"));
+        let nothing = || panic!("it was looked for");
+        let found = find_gpu(DeviceChoice::Auto, needed, nothing, || Ok(()));
         assert_eq!(
             found.unwrap_err(),
             "no model can be loaded: `x` cannot be read"
         );
-        let found = find_gpu(DeviceChoice::Auto, || Ok(1), || Err("no driver".to_owned()));
+        let no_driver = || Err("no driver".to_owned());
+        let found = find_gpu(DeviceChoice::Auto, || Ok(1), no_driver, || Ok(()));
         assert_eq!(found.unwrap_err(), "no GPU can be used: no driver");
     }
 

@@ -1,7 +1,5 @@
 //! How long the stages of inferences take, as a metric.
 
-use std::time::Duration;
-
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{family::Family, histogram::Histogram},
@@ -59,9 +57,10 @@ impl Stages {
     pub(crate) fn count(&self, provider: Provider, stages: &[StageTime]) {
         for stage in Stage::ALL {
             let times = stages.iter().filter(|it| it.stage == *stage);
-            let times: Vec<Duration> = times.map(|it| it.took).collect();
+            // As numbers, whose sum cannot overflow whatever a worker says.
+            let times: Vec<f64> = times.map(|it| it.took.as_secs_f64()).collect();
             if !times.is_empty() {
-                let seconds = times.iter().sum::<Duration>().as_secs_f64();
+                let seconds = times.iter().sum();
                 let labels = Labels::new(provider, *stage);
                 self.0.get_or_create(&labels).observe(seconds);
             }
@@ -71,7 +70,7 @@ impl Stages {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
+    use std::time::{Duration, SystemTime};
 
     use prometheus_client::encoding::text::encode;
 

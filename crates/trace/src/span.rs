@@ -79,7 +79,7 @@ impl Span {
             .with_kind(SpanKind::Internal)
             .with_start_time(began);
         let mut part = tracer.build_with_context(builder, context);
-        part.end_with_timestamp(began + took);
+        part.end_with_timestamp(began.checked_add(took).unwrap_or(began));
     }
 
     fn begin(
