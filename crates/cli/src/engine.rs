@@ -51,6 +51,10 @@ impl EngineName {
         let needed = || {
             let settings = Self::Qwen.settings(model);
             let settings = settings.expect("BUG: the diffusion model has settings");
+            if !settings.checkpoint.is_dir() {
+                let folder = settings.checkpoint.display();
+                return Err(format!("`{folder}` is not installed"));
+            }
             settings.gpu_memory().map_err(|error| error.to_string())
         };
         let gpus = || devices(&[]).map_err(|error| error.to_string());
@@ -181,7 +185,8 @@ fn find_gpu(
     if device == DeviceChoice::Cpu {
         return Err("`model.device` is `cpu`, which takes hours for a picture".to_owned());
     }
-    let needed = needed().map_err(|error| format!("no model can be loaded: {error}"))?;
+    let needed =
+        needed().map_err(|error| format!("the diffusion model cannot be loaded: {error}"))?;
     let gpus = gpus().map_err(|error| format!("no GPU can be used: {error}"))?;
     let gpu = gpus.first().ok_or("the driver knows no GPU")?;
     let (name, (major, minor)) = (&gpu.name, gpu.capability);
@@ -267,7 +272,7 @@ mod tests {
         let found = find_gpu(DeviceChoice::Auto, needed, nothing, || Ok(()));
         assert_eq!(
             found.unwrap_err(),
-            "no model can be loaded: `x` cannot be read"
+            "the diffusion model cannot be loaded: `x` cannot be read"
         );
         let no_driver = || Err("no driver".to_owned());
         let found = find_gpu(DeviceChoice::Auto, || Ok(1), no_driver, || Ok(()));
