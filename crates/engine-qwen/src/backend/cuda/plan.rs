@@ -16,7 +16,7 @@ const WORTH_CAPTURING: usize = 32;
 /// What to do for a graph.
 pub(super) struct Plan {
     /// No other plan's.
-    id: u64,
+    pub(super) id: u64,
     commands: Vec<Command<Place>>,
     /// Of each buffer in the arena.
     offsets: Vec<usize>,
@@ -25,6 +25,8 @@ pub(super) struct Plan {
     pub(super) outputs: Vec<Output>,
     /// Whether it was ever carried out.
     warm: bool,
+    /// Whether the device refused to capture it.
+    refused: bool,
 }
 
 /// What was captured of all plans, by the plan's number and the addresses.
@@ -67,6 +69,7 @@ impl Plan {
             arena,
             outputs: lowered.outputs,
             warm: false,
+            refused: false,
         }
     }
 
@@ -77,7 +80,7 @@ impl Plan {
     }
 
     /// Carries it out. The first time command by command, so that the device finds out what it has
-    /// to; from then on captured, once for each set of addresses.
+    /// to; from then on captured, once for each set of addresses, unless the device does not do that.
     pub(super) fn run<D: Device>(
         &mut self,
         device: &D,
@@ -90,15 +93,24 @@ impl Plan {
             return Ok(Way::Replayed);
         }
         let commands = self.bind(&key.1);
-        if !self.warm || commands.len() < WORTH_CAPTURING {
-            device.run(&commands)?;
-            self.warm = true;
-            return Ok(Way::Sent);
+        if self.warm && !self.refused && commands.len() >= WORTH_CAPTURING {
+            let captured = device.capture(&commands).and_then(|graph| {
+                device.replay(&graph)?;
+                Ok(graph)
+            });
+            match captured {
+                Ok(graph) => {
+                    captures.insert(key, graph);
+                    return Ok(Way::Captured);
+                }
+                // Nothing of it was done. It would be refused each time.
+                Err(error) if error.is_refusal() => self.refused = true,
+                Err(error) => return Err(error),
+            }
         }
-        let graph = device.capture(&commands)?;
-        device.replay(&graph)?;
-        captures.insert(key, graph);
-        Ok(Way::Captured)
+        device.run(&commands)?;
+        self.warm = true;
+        Ok(Way::Sent)
     }
 
     fn bind(&self, addresses: &Addresses) -> Vec<Command> {

@@ -47,19 +47,28 @@ impl<K: Eq + Hash, V> Recent<K, V> {
         last.map(|(_, value)| value)
     }
 
-    /// Keeps a value, used now, in place of the key's former one or of the oldest of all.
-    pub(super) fn insert(&mut self, key: K, value: V) {
-        if self.values.len() == self.most && !self.values.contains_key(&key) {
+    /// Keeps a value, used now. What it takes the place of is given back: the key's former one, or
+    /// the oldest of all if there is no more room.
+    pub(super) fn insert(&mut self, key: K, value: V) -> Option<V> {
+        let mut gone = self.remove(&key);
+        if self.values.len() == self.most {
             let oldest = self.values.values().map(|(used, _)| *used).min();
-            self.values.retain(|_, (used, _)| Some(*used) != oldest);
+            let mut oldest = self.values.extract_if(|_, (used, _)| Some(*used) == oldest);
+            gone = oldest.next().map(|(_, (_, value))| value);
         }
         self.uses += 1;
         self.values.insert(key, (self.uses, value));
+        gone
     }
 
     /// Takes out the value of a key.
     pub(super) fn remove(&mut self, key: &K) -> Option<V> {
         self.values.remove(key).map(|(_, value)| value)
+    }
+
+    /// Drops every value whose key is not one of these.
+    pub(super) fn retain(&mut self, mut kept: impl FnMut(&K) -> bool) {
+        self.values.retain(|key, _| kept(key));
     }
 
     /// Drops everything.
@@ -84,19 +93,21 @@ mod tests {
     fn the_one_that_was_not_used_for_longest_goes() {
         let mut recent = Recent::new(3);
         for (key, value) in [(1, "one"), (2, "two"), (3, "three")] {
-            recent.insert(key, value);
+            assert_eq!(recent.insert(key, value), None);
         }
         assert_eq!(recent.last(), Some(&"three"));
         assert_eq!(recent.find(&1), Some(&mut "one"));
         assert_eq!(recent.last(), Some(&"one"));
         assert_eq!(recent.peek(&2), Some(&"two"), "which is no use");
-        recent.insert(4, "four");
+        assert_eq!(recent.insert(4, "four"), Some("two"));
         assert_eq!(keys(&recent), [1, 3, 4]);
-        recent.insert(3, "again");
+        assert_eq!(recent.insert(3, "again"), Some("three"));
         assert_eq!(keys(&recent), [1, 3, 4], "a key has one value");
-        recent.insert(5, "five");
+        assert_eq!(recent.insert(5, "five"), Some("one"));
         assert_eq!(keys(&recent), [3, 4, 5]);
         assert_eq!(recent.find(&1), None);
+        recent.retain(|key| *key != 4);
+        assert_eq!(keys(&recent), [3, 5]);
     }
 
     #[test]

@@ -42,11 +42,12 @@ impl Finding {
     }
 }
 
-/// All commands on this device. One that it refuses is a finding.
+/// All commands on this device. One that it refuses, or has no memory for, is a finding.
 ///
 /// # Errors
 ///
-/// Those after which the device can do no more, and those of its memory.
+/// Those after which the device can do no more, and those of what is done around a command: taking
+/// memory for its operands, writing and reading them.
 pub fn check(device: &impl Device) -> Result<Vec<Finding>, ComputeError> {
     let mut checks = Checks::new(device);
     row::check(&mut checks)?;
@@ -105,7 +106,7 @@ impl<'a, D: Device> Checks<'a, D> {
             writes: operands(writes),
         }]);
         match ran {
-            Err(error) if !matches!(error, DeviceError::Failed { sticky: true, .. }) => {
+            Err(error) if !error.is_sticky() => {
                 self.refused = Some(error.to_string());
                 Ok(())
             }
@@ -214,71 +215,16 @@ impl<'a, D: Device> Checks<'a, D> {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{device::DeviceMemory, host::Host},
+        super::host::{
+            Host,
+            refusing::{Call, Refusing},
+        },
         *,
     };
 
-    /// Refuses one kind of command.
-    struct Refusing {
-        host: Host,
-        sticky: bool,
-    }
-
-    impl Device for Refusing {
-        type Graph = Vec<Command>;
-
-        fn memory(&self) -> Result<DeviceMemory, DeviceError> {
-            self.host.memory()
-        }
-
-        fn allocate(&self, bytes: usize) -> Result<u64, DeviceError> {
-            self.host.allocate(bytes)
-        }
-
-        fn free(&self, at: u64, bytes: usize) {
-            self.host.free(at, bytes);
-        }
-
-        fn write(&self, at: u64, bytes: &[u8]) -> Result<(), DeviceError> {
-            self.host.write(at, bytes)
-        }
-
-        fn read(&self, at: u64, bytes: &mut [u8]) -> Result<(), DeviceError> {
-            self.host.read(at, bytes)
-        }
-
-        fn run(&self, commands: &[Command]) -> Result<(), DeviceError> {
-            if commands.iter().any(|command| command.kind == Kind::Swiglu) {
-                return Err(DeviceError::Failed {
-                    call: "cuLaunchKernel",
-                    code: 1,
-                    name: "CUDA_ERROR_INVALID_VALUE".to_owned(),
-                    sticky: self.sticky,
-                });
-            }
-            self.host.run(commands)
-        }
-
-        fn capture(&self, commands: &[Command]) -> Result<Vec<Command>, DeviceError> {
-            self.host.capture(commands)
-        }
-
-        fn replay(&self, graph: &Vec<Command>) -> Result<(), DeviceError> {
-            self.host.replay(graph)
-        }
-
-        fn has_fp8(&self) -> bool {
-            self.host.has_fp8()
-        }
-    }
-
     #[test]
     fn a_command_that_is_refused_is_a_finding_among_others() {
-        let mut device = Refusing {
-            host: Host::default(),
-            sticky: false,
-        };
-        let findings = check(&device).unwrap();
+        let findings = check(&Refusing::new(Call::Run(Kind::Swiglu))).unwrap();
         assert!(findings.len() > 300, "{}", findings.len());
         for finding in &findings {
             assert_eq!(finding.is_right(), finding.what != "swiglu", "{finding:?}");
@@ -288,8 +234,8 @@ mod tests {
                 !finding.is_right()
             );
         }
-        device.sticky = true;
-        assert!(check(&device).is_err(), "nothing comes after it");
+        let lost = Refusing::sticky(Call::Run(Kind::Swiglu));
+        assert!(check(&lost).is_err(), "nothing comes after it");
     }
 
     /// What stands for a GPU in other tests is right itself.

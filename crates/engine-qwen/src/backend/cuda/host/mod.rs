@@ -5,6 +5,8 @@
 //! it should not be spoils everything that comes of it.
 
 mod execute;
+#[cfg(test)]
+pub(super) mod refusing;
 
 use std::{
     collections::BTreeMap,
