@@ -218,6 +218,14 @@ impl Context {
         }
     }
 
+    /// Whether what is asked for is captured and not carried out.
+    pub(super) fn is_capturing(&self) -> Result<bool, DeviceError> {
+        // SAFETY: the stream lives as long as this.
+        let status = unsafe { stream::is_capturing(self.stream) };
+        let status = status.called("cuStreamIsCapturing")?;
+        Ok(status != sys::CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE)
+    }
+
     /// How long it takes until what is asked for is done, in seconds. By this machine's clock: what
     /// the bindings of CUDA 13 have for it, drivers before 12.8 do not.
     pub(super) fn time(

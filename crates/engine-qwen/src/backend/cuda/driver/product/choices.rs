@@ -31,8 +31,10 @@ impl Choices {
     pub(super) fn open(file: Option<PathBuf>) -> Self {
         let known = file.as_ref().and_then(|file| fs::read(file).ok());
         let known = known.and_then(|known| serde_json::from_slice(&known).ok());
+        let mut known: BTreeMap<String, Choice> = known.unwrap_or_default();
+        known.retain(|_, choice| is_kept(choice));
         Self {
-            known: known.unwrap_or_default(),
+            known,
             file,
             changed: false,
         }
@@ -48,18 +50,18 @@ impl Choices {
         known.copied().find(|choice| is_possible(choice))
     }
 
-    /// Remembers what was chosen, for all of the rows that share it unless they share another one
-    /// already. That is not replaced: what was captured by it has to be found when it is captured
-    /// anew. A kernel, which any rows are possible for, is chosen where the library has nothing: more
-    /// rows may have better.
+    /// Remembers what was chosen, in place of what there was for as many rows; for all of the rows
+    /// that share it unless they share another one already. That is not replaced: what was captured
+    /// by it has to be found when it is captured anew. A kernel, which any rows are possible for, is
+    /// chosen where the library has nothing: more rows may have better.
     pub(super) fn insert(&mut self, [exact, shared]: [String; 2], choice: Choice) {
+        self.changed |= self.known.remove(&exact).is_some() || is_kept(&choice);
         let key = if choice.form == Form::Own || self.known.contains_key(&shared) {
             exact
         } else {
             shared
         };
         self.known.insert(key, choice);
-        self.changed = true;
     }
 
     /// Writes the file, if there is anything new. Without a cache that can be written to, each
@@ -70,22 +72,29 @@ impl Choices {
         }
         let Some(file) = &self.file else { return };
         let part = file.with_extension(format!("part{}", std::process::id()));
-        let text = serde_json::to_vec(&self.known).expect("BUG: choices can be written");
+        let known = self.known.iter().filter(|(_, choice)| is_kept(choice));
+        let known: BTreeMap<&String, &Choice> = known.collect();
+        let text = serde_json::to_vec(&known).expect("BUG: choices can be written");
         let folder = file.parent().map_or(Ok(()), fs::create_dir_all);
         let written = folder.and_then(|()| fs::write(&part, text));
         let _ = written.and_then(|()| fs::rename(&part, file));
     }
 }
 
+/// Whether it is for the file. A library that has nothing today may have something the next time,
+/// and it is quickly asked.
+fn is_kept(choice: &Choice) -> bool {
+    choice.form != Form::Own
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn choice(workspace: usize) -> Choice {
+    fn choice(number: u64) -> Choice {
         Choice {
             form: Form::Biased,
-            algorithm: [u64::MAX, 1, 2, 3, 4, 5, 6, 7],
-            workspace,
+            algorithm: [number, 1, 2, 3, 4, 5, 6, u64::MAX],
         }
     }
 
@@ -93,10 +102,10 @@ mod tests {
         [exact.to_owned(), "about as many".to_owned()]
     }
 
-    /// The workspace of the choice, which tells one from another here.
-    fn found(choices: &Choices, exact: &str, possible: impl Fn(usize) -> bool) -> Option<usize> {
-        let found = choices.find(&keys(exact), |choice| possible(choice.workspace));
-        found.map(|choice| choice.workspace)
+    /// The first number of the choice, which tells one from another here.
+    fn found(choices: &Choices, exact: &str, possible: impl Fn(u64) -> bool) -> Option<u64> {
+        let found = choices.find(&keys(exact), |choice| possible(choice.algorithm[0]));
+        found.map(|choice| choice.algorithm[0])
     }
 
     #[test]
@@ -127,6 +136,49 @@ mod tests {
         }
     }
 
+    /// As it would be found and refused each time.
+    #[test]
+    fn one_that_is_refused_is_replaced() {
+        let mut choices = Choices::default();
+        for number in 1..=3 {
+            choices.insert(keys("130"), choice(number));
+        }
+        assert_eq!(found(&choices, "130", |_| true), Some(3));
+        assert_eq!(found(&choices, "131", |_| true), Some(1));
+        choices.insert(keys("130"), Choice::OWN);
+        assert_eq!(found(&choices, "130", |_| true), Some(0));
+    }
+
+    #[test]
+    fn a_kernel_is_not_written_down() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("products.json");
+        let mut choices = Choices::open(Some(file.clone()));
+        choices.insert(keys("1"), Choice::OWN);
+        choices.save();
+        assert!(!file.exists(), "that alone is nothing new");
+        choices.insert(keys("7"), choice(12));
+        choices.save();
+        let read = Choices::open(Some(file));
+        assert_eq!(read.known.len(), 1);
+        assert_eq!(found(&read, "7", |_| true), Some(12));
+    }
+
+    /// With what is not kept any more.
+    #[test]
+    fn a_file_of_an_older_form_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("products.json");
+        let text = r#"{
+            "7": {"form": "Bare", "algorithm": [5, 0, 0, 0, 0, 0, 0, 0], "workspace": 12},
+            "1": {"form": "Own", "algorithm": [0, 0, 0, 0, 0, 0, 0, 0], "workspace": 0}
+        }"#;
+        fs::write(&file, text).unwrap();
+        let read = Choices::open(Some(file));
+        assert_eq!(found(&read, "7", |_| true), Some(5));
+        assert_eq!(found(&read, "1", |_| true), None);
+    }
+
     #[test]
     fn a_kernel_is_for_its_own_rows_alone() {
         let mut choices = Choices::default();
@@ -148,7 +200,7 @@ mod tests {
         let read = Choices::open(Some(file.clone())).find(&keys("7"), |_| true);
         let read = read.unwrap();
         assert_eq!(read.algorithm, choice(12).algorithm);
-        assert_eq!((read.form, read.workspace), (Form::Biased, 12));
+        assert_eq!(read.form, Form::Biased);
         fs::remove_file(&file).unwrap();
         choices.save();
         assert!(!file.exists(), "nothing is new");

@@ -38,7 +38,6 @@ const TIMES: usize = 3;
 struct Choice {
     form: Form,
     algorithm: [u64; 8],
-    workspace: usize,
 }
 
 impl Choice {
@@ -46,7 +45,6 @@ impl Choice {
     const OWN: Self = Self {
         form: Form::Own,
         algorithm: [0; 8],
-        workspace: 0,
     };
 }
 
@@ -87,19 +85,29 @@ impl Products {
         let product = Product::of(command);
         let keys = product.keys();
         let possible = |choice: &Choice| self.is_possible(&product, choice);
-        let choice = if let Some(choice) = self.choices.find(&keys, possible) {
-            choice
-        } else {
-            let choice = self.choose(&product)?;
-            self.choices.insert(keys, choice);
-            choice
-        };
-        if choice.form != Form::Own {
-            let terms = Terms::new(&product, choice.form)?
-                .expect("BUG: a form that was chosen has an epilogue");
-            self.run(&product, &terms, &choice)?;
+        if let Some(choice) = self.choices.find(&keys, possible) {
+            let done = self.carry_out(&product, &choice);
+            // While something is captured nothing can be timed, so that is its end.
+            if done.is_ok() || self.context.is_capturing()? {
+                return done.map(|()| product.rest(choice.form));
+            }
+            // What was found possible may be refused all the same: another is looked for then.
+            self.context.tried(done)?;
         }
+        let choice = self.choose(&product)?;
+        self.choices.insert(keys, choice);
+        self.carry_out(&product, &choice)?;
         Ok(product.rest(choice.form))
+    }
+
+    /// The library's share of it.
+    fn carry_out(&self, product: &Product<'_>, choice: &Choice) -> Result<(), DeviceError> {
+        if choice.form == Form::Own {
+            return Ok(());
+        }
+        let terms =
+            Terms::new(product, choice.form)?.expect("BUG: a form that was chosen has an epilogue");
+        self.run(product, &terms, choice)
     }
 
     /// Writes down what was found out, if there is anything new.
@@ -138,23 +146,28 @@ impl Products {
         status.result().is_ok() && found.workspaceSize <= WORKSPACE
     }
 
-    /// The fastest algorithm of the best form that the library has any for, or a kernel.
+    /// The fastest algorithm of the best form that the library has any for. A kernel only where the
+    /// library says that it has none: it is slow, and what goes wrong once need not go wrong again.
     fn choose(&self, product: &Product<'_>) -> Result<Choice, DeviceError> {
+        let mut failed = None;
         for form in product.forms() {
             // An older library refuses to be told of what it does not have.
             let Some(Some(terms)) = self.context.tried(Terms::new(product, *form))? else {
                 continue;
             };
             let candidates = self.candidates(product, &terms)?;
-            if let Some(choice) = self.fastest(product, &terms, *form, &candidates)? {
-                return Ok(choice);
+            match self.fastest(product, &terms, *form, &candidates) {
+                Ok(choice) => return Ok(choice),
+                Err(error) if is_unsupported(&error) => {}
+                Err(error) if error.is_refusal() => failed = Some(error),
+                Err(error) => return Err(error),
             }
         }
-        if product.has_own() {
-            return Ok(Choice::OWN);
+        match failed {
+            Some(error) => Err(error),
+            None if product.has_own() => Ok(Choice::OWN),
+            None => Err(unsupported()),
         }
-        let unsupported = sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED;
-        Err(result::CublasError(unsupported).of("cublasLtMatmulAlgoGetHeuristic"))
     }
 
     fn candidates(
@@ -189,24 +202,31 @@ impl Products {
         Ok(found)
     }
 
+    /// The fastest of those that run. If none does, what one of them said: that it is not supported
+    /// if all did, or if there is none.
     fn fastest(
         &self,
         product: &Product<'_>,
         terms: &Terms,
         form: Form,
         candidates: &[sys::cublasLtMatmulHeuristicResult_t],
-    ) -> Result<Option<Choice>, DeviceError> {
+    ) -> Result<Choice, DeviceError> {
         let mut best: Option<(f64, Choice)> = None;
+        let mut failed = unsupported();
         for candidate in candidates {
             let choice = Choice {
                 form,
                 algorithm: candidate.algo.data,
-                workspace: candidate.workspaceSize,
             };
             // One that does not run after all is left out.
-            let run = self.run(product, terms, &choice);
-            if self.context.tried(run)?.is_none() {
-                continue;
+            match self.context.examined(self.run(product, terms, &choice)) {
+                Err(error) if error.is_refusal() => {
+                    if is_unsupported(&failed) {
+                        failed = error;
+                    }
+                    continue;
+                }
+                ran => ran?,
             }
             let time = self
                 .context
@@ -215,7 +235,7 @@ impl Products {
                 best = Some((time, choice));
             }
         }
-        Ok(best.map(|(_, choice)| choice))
+        best.map(|(_, choice)| choice).ok_or(failed)
     }
 
     fn run(
@@ -262,6 +282,18 @@ impl Drop for Products {
     }
 }
 
+/// What the library says of what it does not have.
+const UNSUPPORTED: sys::cublasStatus_t = sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED;
+
+fn unsupported() -> DeviceError {
+    result::CublasError(UNSUPPORTED).of("cublasLtMatmul")
+}
+
+/// Whether it says that, of an error of the library's.
+fn is_unsupported(error: &DeviceError) -> bool {
+    matches!(error, DeviceError::Failed { code, .. } if *code == UNSUPPORTED as i64)
+}
+
 fn nothing_found() -> sys::cublasLtMatmulHeuristicResult_t {
     sys::cublasLtMatmulHeuristicResult_t {
         algo: sys::cublasLtMatmulAlgo_t { data: [0; 8] },
@@ -269,5 +301,22 @@ fn nothing_found() -> sys::cublasLtMatmulHeuristicResult_t {
         state: sys::cublasStatus_t::CUBLAS_STATUS_SUCCESS,
         wavesCount: 0.0,
         reserved: [0; 4],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_not_supported_is_a_kernels() {
+        assert!(is_unsupported(&unsupported()) && unsupported().is_refusal());
+        for status in [
+            sys::cublasStatus_t::CUBLAS_STATUS_EXECUTION_FAILED,
+            sys::cublasStatus_t::CUBLAS_STATUS_INTERNAL_ERROR,
+            sys::cublasStatus_t::CUBLAS_STATUS_ALLOC_FAILED,
+        ] {
+            assert!(!is_unsupported(&result::CublasError(status).of("call")));
+        }
     }
 }
