@@ -19,7 +19,6 @@ mod transfer;
 mod version;
 
 use std::{
-    collections::HashMap,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -39,7 +38,11 @@ pub use self::{
     transfer::Written,
     version::{CudaVersion, driver_version},
 };
-use super::{Command, Device, DeviceError, DeviceMemory, Kind, kernel};
+use super::{Command, Device, DeviceError, DeviceMemory, Kind, kernel, recent::Recent};
+
+/// Attentions of which it is known what is the faster for them: several for each of the library's
+/// plans, as the kernel's are among them.
+const ATTENTIONS: usize = 256;
 
 /// Which GPU, and what it is used with.
 #[derive(Debug, Clone, Default)]
@@ -71,7 +74,7 @@ struct Tools {
     products: Products,
     fused: Option<Fused>,
     /// Whether the library is faster than the kernel, by the shape of an attention.
-    attentions: HashMap<Command, bool>,
+    attentions: Recent<Command, bool>,
     staging: Staging,
 }
 
@@ -94,7 +97,7 @@ impl Gpu {
         let tools = Tools {
             products: Products::open(&context, options.cache.clone())?,
             fused,
-            attentions: HashMap::new(),
+            attentions: Recent::new(ATTENTIONS),
             staging: Staging::new(&context)?,
         };
         Ok(Self {
@@ -146,7 +149,7 @@ impl Gpu {
 
     /// Which of the two attends as this command wants, and was the faster: whether it is cuDNN.
     pub(crate) fn is_fused(&self, command: &Command) -> bool {
-        self.tools().attentions.get(&placeless(command)) == Some(&true)
+        self.tools().attentions.peek(&placeless(command)) == Some(&true)
     }
 
     fn tools(&self) -> MutexGuard<'_, Tools> {
@@ -188,15 +191,7 @@ impl Gpu {
     }
 
     fn attend(&self, tools: &mut Tools, command: &Command) -> Result<(), DeviceError> {
-        let key = placeless(command);
-        let known = tools.attentions.get(&key).copied();
-        let fused = match known {
-            Some(fused) => fused,
-            None => self.is_faster_fused(tools, command)?,
-        };
-        if known.is_none() {
-            tools.attentions.insert(key, fused);
-        }
+        let fused = self.is_to_be_fused(tools, command)?;
         if fused
             && let Some(library) = &mut tools.fused
             && library.can(command)?
@@ -204,6 +199,17 @@ impl Gpu {
             return library.attend(command);
         }
         self.kernel(command)
+    }
+
+    /// Whether the library is to do it, found out if it is not known.
+    fn is_to_be_fused(&self, tools: &mut Tools, command: &Command) -> Result<bool, DeviceError> {
+        let key = placeless(command);
+        if let Some(fused) = tools.attentions.find(&key) {
+            return Ok(*fused);
+        }
+        let fused = self.is_faster_fused(tools, command)?;
+        tools.attentions.insert(key, fused);
+        Ok(fused)
     }
 
     /// Each is done once before it is timed.
@@ -225,21 +231,26 @@ impl Gpu {
         let own = self.context.time(|| self.kernel(command))?;
         Ok(fused < own)
     }
-}
 
-/// What the library attends with in these commands. What it had given up is planned again here, since
-/// it cannot be while the commands are captured.
-fn attentions(tools: &mut Tools, commands: &[Command]) -> Result<Vec<Arc<Held>>, DeviceError> {
-    let Some(library) = &mut tools.fused else {
-        return Ok(Vec::new());
-    };
-    let attentions = commands
-        .iter()
-        .filter(|command| matches!(command.kind, Kind::Attend { .. }));
-    attentions
-        .filter(|command| tools.attentions.get(&placeless(command)) == Some(&true))
-        .filter_map(|command| library.plan(command).transpose())
-        .collect()
+    /// What the library attends with in these commands. What was given up since they were carried out
+    /// is found out and planned again here, since it cannot be while they are captured; what is timed
+    /// writes where the commands write anyway.
+    fn attentions(
+        &self,
+        tools: &mut Tools,
+        commands: &[Command],
+    ) -> Result<Vec<Arc<Held>>, DeviceError> {
+        let mut held = Vec::new();
+        for command in commands {
+            if matches!(command.kind, Kind::Attend { .. })
+                && self.is_to_be_fused(tools, command)?
+                && let Some(library) = &mut tools.fused
+            {
+                held.extend(library.plan(command)?);
+            }
+        }
+        Ok(held)
+    }
 }
 
 /// A command wherever its operands are: what is found out about it is the same.
@@ -280,7 +291,7 @@ impl Device for Gpu {
 
     fn capture(&self, commands: &[Command]) -> Result<Captured, DeviceError> {
         self.guarded(|tools| {
-            let attentions = attentions(tools, commands)?;
+            let attentions = self.attentions(tools, commands)?;
             let graph = Graph::capture(&self.context, || self.send(tools, commands))?;
             Ok(Captured {
                 graph,
