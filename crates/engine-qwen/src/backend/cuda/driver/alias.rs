@@ -27,11 +27,19 @@ pub(super) fn open(name: &str, target: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A file in memory.
+/// A file in memory, which cannot be run: where `vm.memfd_noexec` is 2 there are no others. Linux
+/// before 6.3 does not know of that.
 #[cfg(target_os = "linux")]
 fn file(name: &str) -> io::Result<File> {
-    use rustix::fs::{MemfdFlags, memfd_create};
-    Ok(memfd_create(name, MemfdFlags::CLOEXEC)?.into())
+    use rustix::{
+        fs::{MemfdFlags, memfd_create},
+        io::Errno,
+    };
+    let file = match memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::NOEXEC_SEAL) {
+        Err(Errno::INVAL) => memfd_create(name, MemfdFlags::CLOEXEC),
+        made => made,
+    };
+    Ok(file?.into())
 }
 
 /// NVIDIA's libraries are on no other system.

@@ -4,6 +4,9 @@
 //! in a Python environment, so they are looked for here and opened by their path. `cudarc`, which
 //! opens a library by its name, is given the same one ([`alias`]).
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -216,21 +219,30 @@ impl Search {
     }
 
     /// They are beside it, or where the loader looks if it found that too, and have to be known by
-    /// their names then.
+    /// their names then: an earlier copy, which was refused, may not have been closed for all that.
     fn open_parts(&self, at: &Path) -> Result<Vec<libloading::Library>, OpenError> {
-        let parts = self.library.parts().iter().flat_map(|part| {
-            let by_path = at.with_file_name(part);
-            [by_path, part.into()].map(|name| (part, name))
-        });
-        let opened = parts.map(|(part, name)| {
-            load(&name).map_err(|source| OpenError::Incomplete {
-                library: self.library.name(),
-                at: at.to_owned(),
-                part,
-                source,
-            })
-        });
-        let mut opened = opened.collect::<Result<Vec<_>, _>>()?;
+        let mut opened = Vec::new();
+        for part in self.library.parts() {
+            let open = |name: &Path| {
+                load(name).map_err(|source| OpenError::Incomplete {
+                    library: self.library.name(),
+                    at: at.to_owned(),
+                    part,
+                    source,
+                })
+            };
+            let path = at.with_file_name(part);
+            let (by_path, path_handle) = handle(open(&path)?);
+            let (by_name, name_handle) = handle(open(Path::new(part))?);
+            if path_handle != name_handle {
+                return Err(OpenError::Shadowed {
+                    at: path,
+                    alias: part,
+                    source: None,
+                });
+            }
+            opened.extend([by_path, by_name]);
+        }
         if self.library == Library::Nvrtc {
             opened.extend(builtins(at).iter().filter_map(|file| load(file).ok()));
         }
@@ -253,19 +265,24 @@ impl Search {
         }
     }
 
-    /// Has `cudarc` find this one.
+    /// Has `cudarc` find this one: by the name that it asks for first or, if there can be none, by
+    /// those that it asks for after that.
     fn name(&self, at: &Path, opened: &libloading::Library) -> Result<(), OpenError> {
         let (alias, function) = (self.library.alias(), self.library.function());
-        let named = alias::open(alias, at);
-        let used = load(Path::new(alias)).ok();
-        let used = used.and_then(|used| address(&used, function));
+        let named = alias::open(alias, at).err();
+        let names = [alias].into_iter().chain(self.library.files().to_vec());
+        let used = first_of(names).map_err(|source| OpenError::Unopened {
+            at: at.to_owned(),
+            source,
+        })?;
+        let used = address(&used, function);
         if used.is_some() && used == address(opened, function) {
             return Ok(());
         }
         Err(OpenError::Shadowed {
             at: at.to_owned(),
             alias,
-            source: named.err(),
+            source: named,
         })
     }
 }
@@ -290,6 +307,28 @@ pub(super) fn load(path: &Path) -> Result<libloading::Library, libloading::Error
     // SAFETY: these are NVIDIA's libraries, under their own names, from folders that are theirs, and
     // what stands for them; they may be opened and closed by any thread.
     unsafe { libloading::Library::new(path) }
+}
+
+/// Opens the first of these that the loader knows.
+fn first_of(
+    mut names: impl Iterator<Item = &'static str>,
+) -> Result<libloading::Library, libloading::Error> {
+    let first = names.next().expect("BUG: a library has a name");
+    names.fold(load(Path::new(first)), |opened, name| {
+        opened.or_else(|_| load(Path::new(name)))
+    })
+}
+
+/// A library with what the loader knows it by, which is the same however often it is opened.
+#[expect(
+    unsafe_code,
+    reason = "a library is taken apart and put together again"
+)]
+fn handle(library: libloading::Library) -> (libloading::Library, usize) {
+    use libloading::os::unix::Library;
+    let handle = Library::from(library).into_raw();
+    // SAFETY: it was just taken out of the one that had it.
+    (unsafe { Library::from_raw(handle) }.into(), handle as usize)
 }
 
 /// Where a function is.
@@ -334,100 +373,4 @@ fn sites(folder: &Path) -> Vec<PathBuf> {
         .collect();
     sites.sort();
     sites
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Looks for cuDNN in a folder alone.
-    fn look_for_cudnn(folder: &Path) -> (Option<PathBuf>, Search) {
-        let mut search = Search::new(Library::Cudnn, None);
-        (search.look_in(folder), search)
-    }
-
-    /// A library of this name with nothing of its own, but that it needs another.
-    fn place(folder: &Path, name: &str, needed: &str) {
-        fs::write(folder.join(name), alias::image(name, needed)).unwrap();
-    }
-
-    #[test]
-    fn what_is_missing_is_named_with_every_place() {
-        let folder = tempfile::tempdir().unwrap();
-        let (found, search) = look_for_cudnn(folder.path());
-        assert!(found.is_none() && search.refused.is_none());
-        assert_eq!(search.places, [folder.path().display().to_string()]);
-        let error = OpenError::Missing {
-            library: Library::Cudnn.name(),
-            names: Library::Cudnn.files().join(" or "),
-            places: search.places,
-        };
-        let expected = format!(
-            "cuDNN was not found: looked for libcudnn.so.9 in {}",
-            folder.path().display()
-        );
-        assert_eq!(error.to_string(), expected);
-    }
-
-    /// Such a file is no library.
-    #[test]
-    fn a_file_that_is_no_library_is_passed_over_and_told() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("libcudnn.so.9");
-        fs::write(&file, "not one").unwrap();
-        let (found, search) = look_for_cudnn(folder.path());
-        assert!(found.is_none());
-        let error = search.refused.unwrap();
-        let expected = format!("`{}` cannot be opened", file.display());
-        assert_eq!(error.to_string(), expected);
-    }
-
-    /// What stands for cuDNN here would not end the process, but the real one does.
-    #[test]
-    fn a_library_without_one_of_its_parts_is_not_there() {
-        let folder = tempfile::tempdir().unwrap();
-        place(folder.path(), "libcudnn.so.9", "libm.so.6");
-        let (last, parts) = Library::Cudnn.parts().split_last().unwrap();
-        for part in parts {
-            place(folder.path(), part, "libm.so.6");
-        }
-        let (found, search) = look_for_cudnn(folder.path());
-        assert!(found.is_none());
-        let error = search.refused.unwrap().to_string();
-        let expected = format!(
-            "cuDNN is not whole: `{last}` could not be opened beside `{}/libcudnn.so.9`; install all \
-             of it",
-            folder.path().display()
-        );
-        assert_eq!(error, expected);
-    }
-
-    #[test]
-    fn a_library_of_a_newer_cuda_than_the_drivers_is_passed_over_and_told() {
-        let package = super::super::compile::tests::package();
-        let driver = CudaVersion::from(12_040);
-        let mut search = Search::new(Library::Nvrtc, Some(driver));
-        assert_eq!(search.look_in(&package), None);
-        let expected = format!(
-            "`{}/libnvrtc.so.13` is of CUDA 13.0, and the driver knows CUDA 12.4 at most: install a \
-             newer driver, or NVIDIA's libraries for CUDA 12",
-            package.display()
-        );
-        let error = search.refused.expect("`test.sh` installs NVRTC");
-        assert_eq!(error.to_string(), expected);
-    }
-
-    #[test]
-    fn packages_of_every_python_are_looked_into() {
-        let root = tempfile::tempdir().unwrap();
-        for python in ["python3.12/site-packages", "python3/dist-packages", "other"] {
-            fs::create_dir_all(root.path().join(python)).unwrap();
-        }
-        let names: Vec<_> = sites(root.path())
-            .iter()
-            .map(|site| site.strip_prefix(root.path()).unwrap().to_owned())
-            .collect();
-        let expected = ["python3/dist-packages", "python3.12/site-packages"];
-        assert_eq!(names, expected.map(PathBuf::from));
-    }
 }
