@@ -15,14 +15,18 @@ use crate::{
 
 pub(super) fn check<D: Device>(checks: &mut Checks<'_, D>) -> Result<(), ComputeError> {
     // Rows, inputs, outputs: multiples of 16 as the libraries want them of FP8, rows of any number.
-    for [rows, inputs, outputs] in [[7, 32, 48], [130, 256, 64], [1, 64, 16]] {
-        for activation in [Activation::None, Activation::GeluTanh] {
-            let size = [rows, inputs, outputs];
+    let sizes = [[7, 32, 48], [130, 256, 64], [1, 64, 16]];
+    // And none, of which a kernel's products are.
+    let odd = [[3, 24, 40], [2, 100, 9]];
+    for activation in [Activation::None, Activation::GeluTanh] {
+        for size in sizes {
             for element in [Element::F32, Element::Bf16] {
                 plain(checks, size, activation, element, Scales::None)?;
                 plain(checks, size, activation, element, Scales::Outputs)?;
             }
-            if checks.device.has_fp8() {
+        }
+        if checks.device.has_fp8() {
+            for size in sizes.into_iter().chain(odd) {
                 quantised(checks, size, activation)?;
             }
         }
