@@ -29,6 +29,8 @@ pub enum Gate {
 /// The forms of the transformer in FP8, whose goldens bear these before their names.
 const W8A8: &str = "w8a8.";
 const W8: &str = "w8.";
+/// What is computed before any activation is in FP8, in the form in which they are.
+const UNQUANTISED: [&str; 3] = ["pipe.sigmas", "pipe.timesteps", "dit.temb"];
 /// What stays exact whatever computes it: ids, sizes, orders and masks.
 const WHOLE: [&str; 7] = [
     "te.in.input_ids",
@@ -81,13 +83,15 @@ impl Gate {
     }
 
     /// The same for a GPU. Rows are quantised to FP8 by its own norms there, whose last digits are
-    /// others, and products of codes are summed in as few as 14 bits: about 1e-2 of a tensor. What
-    /// is not in FP8 is held to the CPU's gate.
+    /// others, and products of codes are summed in as few as 14 bits: about 1e-2 of a tensor. What is
+    /// computed before any row is quantised, or with weights alone in FP8, is held to the CPU's gate.
     #[must_use]
     pub fn on_gpu(self, name: &str) -> Self {
-        match self {
-            Self::RelativeL2(gate) if name.starts_with(W8A8) => Self::RelativeL2(gate.max(1e-2)),
-            other => other,
+        match (self, name.strip_prefix(W8A8)) {
+            (Self::RelativeL2(gate), Some(name)) if !UNQUANTISED.contains(&name) => {
+                Self::RelativeL2(gate.max(1e-2))
+            }
+            _ => self,
         }
     }
 
@@ -164,6 +168,10 @@ mod tests {
     fn a_gpu_is_held_less_closely_to_what_is_quantised_alone() {
         for (name, gate) in [
             ("w8a8.dit.block.1.attn_img", Gate::RelativeL2(1e-2)),
+            ("w8a8.pipe.step.0.latents", Gate::RelativeL2(1e-2)),
+            ("w8a8.dit.temb", Gate::RelativeL2(2e-3)),
+            ("w8a8.pipe.sigmas", Gate::RelativeL2(2e-3)),
+            ("w8a8.pipe.timesteps", Gate::RelativeL2(2e-3)),
             ("w8.dit.block.1.attn_img", Gate::RelativeL2(2e-5)),
             ("dit.block.1.attn_img", Gate::RelativeL2(2e-5)),
             ("pipe.image_u8", Gate::OneLevel(1e-3)),
