@@ -25,8 +25,8 @@ failed=()
 # Seconds of each part: 540 in all, which leaves some of ten minutes for what does not end at once.
 declare -A most=(
     [bf16]=115 [fp8]=95 [diffusers]=95 [results]=65 [memory]=15
-    [replay]=12 # of each of three
-    [speed]=70 [torch]=34 [lose]=15
+    [replay]=16 # of each of three
+    [speed]=58 [torch]=34 [lose]=15
 )
 
 try() { # part title command...: goes on after a failure
@@ -48,8 +48,8 @@ bench() { # part title
 
 goldens=crates/engine-qwen/tests/goldens
 replay() { # golden checkpoint argument...
-    try replay "$1" "$tryon" verify-model --device cuda --checkpoint "$goldens/checkpoint/$2" \
-        --goldens "$goldens/$1.safetensors" "${@:3}"
+    try replay "$1" "$tryon" verify-model --device cuda --cache "$work/cache" \
+        --checkpoint "$goldens/checkpoint/$2" --goldens "$goldens/$1.safetensors" "${@:3}"
 }
 
 has() { # module...: whether Python has them

@@ -43,6 +43,9 @@ pub(crate) struct VerifyModelArgs {
     /// What to compute on
     #[arg(long, default_value = "cpu")]
     device: Device,
+    /// Where a GPU's compiled kernels and timed algorithms are kept
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
     /// Print JSON, a line for each tensor
     #[arg(long)]
     json: bool,
@@ -61,13 +64,17 @@ enum Device {
 pub(crate) fn run(args: &VerifyModelArgs) -> Result<(), Failure> {
     match args.device {
         Device::Cpu => verify(args, Cpu, |gate, _| gate),
-        Device::Cuda => verify(args, gpu()?, Gate::on_gpu),
+        Device::Cuda => verify(args, gpu(args)?, Gate::on_gpu),
     }
 }
 
 /// The first GPU, computing in 32 bits and every product in FP8 that is one in the reference.
-fn gpu() -> Result<Cuda<Gpu>, Failure> {
-    let gpu = Gpu::open(&Options::default()).map_err(|error| {
+fn gpu(args: &VerifyModelArgs) -> Result<Cuda<Gpu>, Failure> {
+    let options = Options {
+        cache: args.cache.clone(),
+        ..Options::default()
+    };
+    let gpu = Gpu::open(&options).map_err(|error| {
         Failure::from_error("the GPU cannot be used", &error)
             .hint("`--device cpu` computes the same, slowly; `tryon doctor` lists what there is")
     })?;
