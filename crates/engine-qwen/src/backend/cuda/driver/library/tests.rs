@@ -70,7 +70,7 @@ fn a_library_without_one_of_its_parts_is_not_there() {
 
 /// As after a copy that was refused and that the loader has not closed.
 #[test]
-fn a_library_whose_part_is_another_copys_is_passed_over_and_told() {
+fn a_library_with_a_part_of_another_copy_is_passed_over_and_told() {
     let _alone = PARTS.lock().unwrap_or_else(PoisonError::into_inner);
     let [first, second] = [(), ()].map(|()| tempfile::tempdir().unwrap());
     let parts = Library::Cudnn.parts();
